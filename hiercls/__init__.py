@@ -1,0 +1,3 @@
+"""hiercls assembles robust classifiers as hierarchies of label equivalence classes."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Room 2: trees, heads, inputs, draws, certificates, and the law that composes them."""

@@ -1,0 +1,1 @@
+"""Room 1: the words that every other room speaks. No torch here."""
