@@ -115,7 +115,13 @@ class Task:
 
 
 class Trainer(Component):
-    """Fits a network."""
+    """Fits a network.
+
+    Attributes:
+        uses_tree: whether the task holds the label tree; then the weights depend on it.
+    """
+
+    uses_tree: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, network: "torch.nn.Module", task: Task, context: Context) -> "torch.nn.Module":
@@ -132,14 +138,20 @@ class Certifier(Component):
     Attributes:
         norm: the norm of the proved radii; the framework converts to the threat's.
         random: whether proofs may fail with probability alpha.
+        uses_budgets: whether proofs depend on the threat's budgets; otherwise they are not told.
     """
 
     norm: ClassVar[Norm]
     random: ClassVar[bool] = False
+    uses_budgets: ClassVar[bool] = False
 
     def refusal(self, threat: Threat) -> str | None:
         """Why this certifier cannot serve a threat, as a clause; None if it can."""
         return None
+
+    def warnings(self, threat: Threat, alpha: float) -> tuple[str, ...]:
+        """What a user should know before paying for it, one sentence each."""
+        return ()
 
     def arithmetic(self, device: str) -> Mapping[str, str]:
         """What its numbers depend on besides its options: device kind, dtype, tile, folding, generator."""
@@ -202,8 +214,14 @@ class Metric(Component):
     """Measures certificates against the truth."""
 
     @abstractmethod
-    def measure(self, certificates: "LabelCertificates", truth: "torch.Tensor", threat: Threat) -> Mapping[str, float]:
-        """Named figures, as fractions; names are the table's columns."""
+    def measure(
+        self, tree: LabelTree, certificates: "LabelCertificates", truth: "torch.Tensor", threat: Threat
+    ) -> Mapping[str, float]:
+        """Named figures, as fractions; names are the table's columns.
+
+        Args:
+            tree: the recipe's tree, in whose groups every system is measured, a flat baseline too.
+        """
 
 
 KINDS: Mapping[str, type[Component]] = {

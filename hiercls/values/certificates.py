@@ -58,11 +58,14 @@ class NodeCertificates:
         if not (bool((self.own >= 0).all()) and bool((self.radii >= 0).all())):
             raise ValueError("certificates: a radius is never negative and never NaN")
         decided = self.chosen >= 0
-        taken = self.radii[decided].gather(1, self.chosen[decided, None])
-        if bool((taken != 0).any()):
+        taken = self.radii.gather(1, self.chosen.clamp_min(0)[:, None]).squeeze(1)
+        if bool((decided & (taken != 0)).any()):
             raise ValueError("certificates: the radius of the chosen child is 0")
-        if bool((self.own[~decided] != 0).any()):
+        if bool((~decided & (self.own != 0)).any()):
             raise ValueError("certificates: a node that did not decide has no radius of its own")
+        claims = (self.radii != 0) & self.radii.isfinite()
+        if bool((claims & ~decided[:, None]).any()):
+            raise ValueError("certificates: a node that did not decide proves nothing about its allowed children")
 
     def in_norm(self, norm: Norm, entries: int) -> "NodeCertificates":
         """The same certificates in another norm, rounded down; `entries` are those of the raw view."""

@@ -17,7 +17,9 @@ def compose(tree: LabelTree, nodes: Mapping[Node, NodeCertificates]) -> LabelCer
 
     Raises:
         NormMismatch: the nodes speak of different norms or views; convert them first with `in_norm`.
+        ValueError: the rows are not those of one walk down this tree.
     """
+    _require_walk(tree, nodes)
     scope = common_scope(nodes)
     chosen = next(iter(nodes.values())).chosen
     excluded = {tree.root: torch.zeros(len(chosen), dtype=torch.float64)}
@@ -34,12 +36,28 @@ def compose(tree: LabelTree, nodes: Mapping[Node, NodeCertificates]) -> LabelCer
     return LabelCertificates(tree, nodes, _answers(tree, nodes), radii.T, scope, path_alpha, joint_alpha)
 
 
+def _require_walk(tree: LabelTree, nodes: Mapping[Node, NodeCertificates]) -> None:
+    """Refuse rows that do not follow one another: a node is reached where its parent chose it, and nowhere else."""
+    if not nodes or not nodes.keys() <= set(tree.decisions):
+        raise ValueError("compose: needs the rows of one or more decisions of this tree, and of nothing else")
+    count = len(next(iter(nodes.values())).chosen)
+    nobody = torch.zeros(count, dtype=torch.bool)
+    reached = {tree.root: ~nobody}
+    for node in tree.decisions:
+        here, rows = reached.pop(node), nodes.get(node)
+        if rows is not None and rows.children != tree.children(node):
+            raise ValueError(f"compose: the rows of {tree.name(node)} are not about its children in this tree")
+        if rows is not None and not torch.equal(rows.chosen != UNREACHED, here):
+            raise ValueError(f"compose: the rows of {tree.name(node)} are not of the inputs that come to it")
+        for k, child in enumerate(tree.children(node)):
+            if len(child) > 1:
+                reached[child] = nobody if rows is None else rows.chosen == k
+
+
 def _edges(tree: LabelTree, node: Node, rows: NodeCertificates | None) -> list[tuple[Node, torch.Tensor | None]]:
     children = tree.children(node)
     if rows is None:
         return [(child, None) for child in children]
-    if rows.children != children:
-        raise ValueError(f"compose: the rows of {tree.name(node)} are not about its children in this tree")
     return list(zip(children, rows.radii.unbind(dim=1), strict=True))
 
 
@@ -62,7 +80,7 @@ def _levels(nodes: Mapping[Node, NodeCertificates], like: torch.Tensor) -> tuple
     summed = torch.zeros(len(like), dtype=torch.float64)
     for rows in nodes.values():
         if rows.alpha > 0:
-            spent = torch.where(rows.chosen != UNREACHED, rows.alpha, 0.0).double()
+            spent = (rows.chosen != UNREACHED).double() * rows.alpha
             largest = torch.maximum(largest, spent)
             summed += spent
     return largest, summed

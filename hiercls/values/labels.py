@@ -1,5 +1,6 @@
 """The tree of label sets."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,11 +31,13 @@ class LabelTree:
             children = list(self.graph.successors(node))
             if children and (len(children) < 2 or not _partitions(children, node)):
                 raise ConfigurationError(f"tree: the children of {self.name(node)} do not partition it")
-        if self.root not in self.graph or not nx.is_arborescence(self.graph):
+        if self.root not in self.graph or self.graph.in_degree(self.root) or not nx.is_arborescence(self.graph):
             raise ConfigurationError("tree: not a tree from the set of all labels to each of them")
         loose = [self.name(node) for node in self.graph if len(node) > 1 and not self.graph.out_degree(node)]
         if loose:
             raise ConfigurationError(f"tree: {loose[0]} holds several labels but no classifier decides among them")
+        for node in self.decisions:
+            _require_distinct([self.name(child) for child in self.children(node)], self.name(node))
 
     @cached_property
     def root(self) -> Node:
@@ -98,18 +101,24 @@ class LabelTree:
 
     def partition(self) -> list[Any]:
         """The whole tree as nested lists of label indices: its identity, without names."""
-        return self._nested(self.root)
-
-    def _nested(self, node: Node) -> Any:
-        children = self.children(node)
-        return [self._nested(child) for child in children] if children else next(iter(node))
+        found: dict[Node, Any] = {self.leaf(label): label for label in range(len(self.labels))}
+        for node in reversed(self.decisions):
+            found[node] = [found.pop(child) for child in self.children(node)]
+        return found[self.root]
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._levels)
 
 
 def _partitions(children: Sequence[Node], node: Node) -> bool:
-    return sum(map(len, children)) == len(node) and frozenset().union(*children) == node
+    return all(children) and sum(map(len, children)) == len(node) and frozenset().union(*children) == node
+
+
+def _require_distinct(names: Sequence[str], parent: str) -> None:
+    """Refuse two children of one name: paths of names tell nodes apart."""
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise ConfigurationError(f"tree: two children of {parent} are called {twice!r}; rename one")
 
 
 def flat_tree(labels: Sequence[str]) -> LabelTree:

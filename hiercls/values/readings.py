@@ -43,10 +43,13 @@ def answer_radius(certificates: LabelCertificates) -> Reading:
 def group_radius(certificates: LabelCertificates, level: int) -> Reading:
     """Within it the answer stays in the node at `level` of the selected path: inter-group robustness.
 
-    Level 0 is the root, which no answer leaves: +inf. Where the path ends above `level`, at a label or at
-    a node that did not decide, the reading is that of the last node it came to.
+    Level 0 is the root, which no answer leaves: +inf. Where the path ends above `level` at a label, the reading
+    is that of the label; where it ends there because a node did not decide, there is no such group: 0.
     """
-    return _path(certificates, _path_minimum(certificates, level))
+    tree = certificates.tree
+    comes = torch.tensor([len(node) == 1 or tree.level(node) >= level for node in tree])
+    radius = _path_minimum(certificates, level)
+    return _path(certificates, torch.where(comes[certificates.answer], radius, 0.0))
 
 
 def certified_node(certificates: LabelCertificates, budget: float) -> Reading:

@@ -53,5 +53,6 @@ def radius_factor(held: Norm, asked: Norm, entries: int) -> float:
     """
     if asked.p <= held.p:
         return 1.0
-    exponent = (0.0 if math.isinf(asked.p) else 1.0 / asked.p) - 1.0 / held.p
+    # Each reciprocal and their difference is off by at most 2^-53: the slack covers them and the power.
+    exponent = (0.0 if math.isinf(asked.p) else 1.0 / asked.p) - 1.0 / held.p - 4e-16
     return math.nextafter(float(entries) ** exponent * (1 - 1e-15), 0.0)

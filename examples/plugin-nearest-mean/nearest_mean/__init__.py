@@ -1,0 +1,1 @@
+"""Decide for the class whose mean is nearest."""

@@ -1,0 +1,1 @@
+"""Room 6: what can be done with a run."""

@@ -1,0 +1,138 @@
+"""A trained run, assembled, and what is stored of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from hiercls.contracts.context import Context, Progress, silent
+from hiercls.contracts.provers import Proof
+from hiercls.values.certificates import LabelCertificates
+from hiercls.values.heads import Head
+from hiercls.values.views import Inputs
+from hiercls.whole.classifier import Classifier, Deployed, assemble
+from hiercls.whole.proofs import Evidence, certificates, path_key, proof_key, read_paths, read_proofs
+from hiercls.whole.runs import Run
+from hiercls.words.errors import ConfigurationError
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """The systems of a run with their deployed networks.
+
+    Attributes:
+        classifiers: the recipe's tree first, then the baselines.
+        selected: the inputs to be certified, places in the test split, in order.
+    """
+
+    run: Run
+    classifiers: tuple[Classifier, ...]
+    selected: torch.Tensor
+    context: Context
+
+    @cached_property
+    def deployed(self) -> tuple[Deployed, ...]:
+        """Every deployed network once."""
+        found = {id(each): each for classifier in self.classifiers for each in classifier.nodes.values()}
+        return tuple(found.values())
+
+    @cached_property
+    def proved_by(self) -> tuple[Deployed, ...]:
+        """The deployed networks that have rows: certified ones in reach, and random ones out of it."""
+        return tuple(each for each in self.deployed if each.certifier and (each.in_reach or each.random))
+
+    @property
+    def inputs(self) -> Inputs:
+        return self.run.data.inputs[self.selected]
+
+    @property
+    def truth(self) -> torch.Tensor:
+        return self.run.data.test.truth[self.selected]
+
+    def paths_folder(self, classifier: Classifier) -> Path:
+        return self.run.folder / "paths" / path_key(classifier, self.run.data)
+
+    def proofs_folder(self, deployed: Deployed) -> Path:
+        return self.run.folder / "proofs" / proof_key(deployed, self.run.data)
+
+    def proofs(self) -> dict[str, dict[int, Proof]]:
+        """All stored proofs, by prover and input."""
+        data = self.run.data
+        return {proof_key(each, data): read_proofs(self.proofs_folder(each), each.heads) for each in self.proved_by}
+
+
+def assembled(run: Run, inputs: int | None = None, batch: int | None = None, progress: Progress = silent) -> Assembly:
+    """Assemble a trained run.
+
+    Args:
+        inputs: take this many inputs in the place of what the recipe asks for.
+
+    Raises:
+        ConfigurationError: a network is not trained yet.
+    """
+    torch.set_num_threads(run.recipe.threads)
+    tree = run.tree
+    certify = run.recipe.certify
+    changes = {} if (batch or certify.batch) is None else {"batch": batch or certify.batch}
+    context = run.context(progress, **changes)
+    classifiers = assemble(run.plan().systems, run.networks(tree), context, certify.joint)
+    selected = run.data.selected(certify.inputs if inputs is None else inputs, tree)
+    return Assembly(run, classifiers, selected, context)
+
+
+def certified(assembly: Assembly) -> Mapping[str, LabelCertificates]:
+    """The label certificates of every system, for the inputs that are finished.
+
+    Raises:
+        ConfigurationError: nothing was certified yet.
+    """
+    finished = finished_inputs(assembly)
+    if not len(finished):
+        raise ConfigurationError(f"{assembly.run.folder}: nothing is certified yet; run `hiercls certify` first")
+    proofs = assembly.proofs()
+    inputs = assembly.run.data.inputs[finished]
+    found = {}
+    for classifier in assembly.classifiers:
+        paths = read_paths(assembly.paths_folder(classifier))
+        rows = [paths[index] for index in finished.tolist()]
+        found[classifier.system.name] = certificates(Evidence(classifier, inputs, rows, proofs), assembly.run.data)
+    return found
+
+
+def finished_inputs(assembly: Assembly) -> torch.Tensor:
+    """The selected inputs that have a path in every system and every proof that their paths need."""
+    done = torch.ones(len(assembly.selected), dtype=torch.bool)
+    paths = [read_paths(assembly.paths_folder(classifier)) for classifier in assembly.classifiers]
+    for k, index in enumerate(assembly.selected.tolist()):
+        done[k] = all(index in rows for rows in paths)
+    for deployed in assembly.proved_by:
+        proofs = read_proofs(assembly.proofs_folder(deployed), deployed.heads)
+        for k, index in enumerate(assembly.selected.tolist()):
+            if done[k]:
+                done[k] = is_proved(deployed, assembly.classifiers, [rows[index] for rows in paths], proofs.get(index))
+    return assembly.selected[done]
+
+
+def is_proved(
+    deployed: Deployed, classifiers: Sequence[Classifier], paths: Sequence[tuple[int, ...]], proof: Proof | None
+) -> bool:
+    """Whether a stored proof speaks of exactly the children that an input's paths choose."""
+    wanted = claimed(deployed, classifiers, paths)
+    stored = {} if proof is None else {head: row.chosen for head, row in proof.rows.items()}
+    return all(stored.get(head) == child for head, child in wanted.items())
+
+
+def claimed(deployed: Deployed, classifiers: Sequence[Classifier], paths: Sequence[tuple[int, ...]]) -> dict[Head, int]:
+    """The decisions of one prover on an input's paths in all systems; abstentions claim nothing."""
+    found: dict[Head, int] = {}
+    for classifier, path in zip(classifiers, paths, strict=True):
+        node = classifier.tree.root
+        for child in path:
+            if child < 0:
+                break
+            if classifier.nodes[node] is deployed:
+                found[classifier.head(node)] = child
+            node = classifier.tree.children(node)[child]
+    return found

@@ -1,0 +1,147 @@
+"""Prove radii for a trained run: first the paths, then one row an input and prover."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from hiercls.contracts.context import Progress, silent
+from hiercls.contracts.provers import Claim, Proof, Row
+from hiercls.values.draws import Purpose
+from hiercls.values.heads import Head
+from hiercls.values.records import Appender
+from hiercls.values.views import Inputs
+from hiercls.verbs.assembly import Assembly, assembled, claimed, finished_inputs, is_proved
+from hiercls.verbs.parallel import in_processes
+from hiercls.verbs.running import Running
+from hiercls.verbs.stopping import Stop, stopping
+from hiercls.whole.classifier import Deployed
+from hiercls.whole.proofs import path_rows, proof_row, read_paths, read_proofs
+from hiercls.whole.runs import Address, Run
+
+OpenClaim = tuple[int, dict[Head, int]]
+"""An input and the decisions on its path that are not proved yet."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Every `of`-th input, beginning with the `number`-th; the rows do not depend on it."""
+
+    number: int = 0
+    of: int = 1
+
+    @property
+    def part(self) -> str:
+        return f"part-{self.number}-of-{self.of}.jsonl"
+
+
+def certify(
+    run: Run,
+    inputs: int | None = None,
+    batch: int | None = None,
+    shard: Shard = Shard(),
+    seconds: float | None = None,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> dict[str, int]:
+    """Certify the selected inputs; what is stored already is not done again.
+
+    Args:
+        seconds: stop handing out inputs after this time.
+        workers: processes; each takes a shard of its own.
+
+    Returns:
+        How many inputs are selected and how many of them are finished.
+    """
+    run.prepare("certify")
+    assembly = assembled(run, inputs, batch, progress)
+    with stopping(seconds) as stop:
+        if workers > 1:
+            shards = [Shard(shard.number + k * shard.of, shard.of * workers) for k in range(workers)]
+            calls = [(run.address, inputs, batch, each, seconds) for each in shards]
+            in_processes(_certify_shard, calls, watch=lambda: _tell_rows(assembly))
+        else:
+            _certify(assembly, assembly.selected[shard.number :: shard.of], shard, stop)
+    return {"inputs": len(assembly.selected), "finished": len(finished_inputs(assembly))}
+
+
+def _tell_rows(assembly: Assembly) -> None:
+    """How many rows the workers have written together."""
+    parts = [part for each in assembly.proved_by for part in assembly.proofs_folder(each).glob("part-*.jsonl")]
+    done = sum(part.read_bytes().count(b"\n") for part in parts)
+    assembly.context.progress(done, len(assembly.selected) * len(assembly.proved_by))
+
+
+def _certify_shard(
+    address: Address, inputs: int | None, batch: int | None, shard: Shard, seconds: float | None
+) -> None:
+    certify(address.open(), inputs, batch, shard, seconds)
+
+
+def _certify(assembly: Assembly, mine: torch.Tensor, shard: Shard, stop: Stop) -> None:
+    _paths(assembly, mine, shard, stop)
+    for deployed in assembly.proved_by:
+        _proofs(assembly, deployed, mine, shard, stop)
+
+
+def _paths(assembly: Assembly, mine: torch.Tensor, shard: Shard, stop: Stop) -> None:
+    """Fix each input's path in each system, on selection draws where a node is random."""
+    for classifier in assembly.classifiers:
+        folder = assembly.paths_folder(classifier)
+        known = read_paths(folder)
+        missing = torch.tensor([index for index in mine.tolist() if index not in known], dtype=torch.int64)
+        with Appender(folder / shard.part) as part:
+            for rows in missing.split(assembly.context.batch):
+                if stop():
+                    return
+                inputs = assembly.run.data.inputs[rows]
+                decided = classifier.decide(inputs, Purpose.SELECT)
+                for index, path in zip(rows.tolist(), path_rows(classifier.tree, decided, len(rows)), strict=True):
+                    part.append({"index": index, "path": list(path)})
+
+
+def _proofs(assembly: Assembly, deployed: Deployed, mine: torch.Tensor, shard: Shard, stop: Stop) -> None:
+    folder = assembly.proofs_folder(deployed)
+    claims = _open_claims(assembly, deployed, mine)
+    handed = _handed_out(claims, assembly.run.data.inputs, stop)
+    proofs = deployed.prover.prove(handed) if deployed.in_reach else _confirmations(deployed, handed)
+    told = Running(assembly, deployed.job, len(claims))
+    with Appender(folder / shard.part) as part:
+        for proof in proofs:
+            part.append(proof_row(proof, deployed.heads))
+            told.add(proof)
+
+
+def _open_claims(assembly: Assembly, deployed: Deployed, mine: torch.Tensor) -> list[OpenClaim]:
+    """The inputs whose paths come to this prover and that have no row, or one about other children."""
+    paths = [read_paths(assembly.paths_folder(classifier)) for classifier in assembly.classifiers]
+    proofs = read_proofs(assembly.proofs_folder(deployed), deployed.heads)
+    found = []
+    for index in mine.tolist():
+        if not all(index in rows for rows in paths):
+            continue
+        own_paths = [rows[index] for rows in paths]
+        wanted = claimed(deployed, assembly.classifiers, own_paths)
+        if wanted and not is_proved(deployed, assembly.classifiers, own_paths, proofs.get(index)):
+            found.append((index, wanted))
+    return found
+
+
+def _handed_out(claims: Sequence[OpenClaim], inputs: Inputs, stop: Stop) -> Iterator[Claim]:
+    for index, wanted in claims:
+        if stop():
+            return
+        yield Claim(inputs[index : index + 1], wanted)
+
+
+def _confirmations(deployed: Deployed, claims: Iterable[Claim]) -> Iterator[Proof]:
+    """Rows of a random node on a view out of reach: whether a test on fresh draws names the chosen child."""
+    for claim in claims:
+        decided = deployed.prover.decide(claim.inputs, Purpose.PREDICT, deployed.prover.alpha)
+        rows = {}
+        for head, child in claim.chosen.items():
+            sure = int(decided[head][0]) == child
+            radius = float("inf") if sure else 0.0
+            radii = tuple(0.0 if k == child else radius for k in range(len(head.children)))
+            rows[head] = Row(child, radius, radii, {"confirmed": sure})
+        yield Proof(claim.index, rows)

@@ -1,0 +1,155 @@
+"""Gather what a run found, and hand it to the report."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hiercls.contracts.components import Component
+from hiercls.values.records import read_json
+from hiercls.verbs.assembly import Assembly, assembled, certified, finished_inputs
+from hiercls.verbs.reporting.findings import Findings, NodeFact, System
+from hiercls.verbs.reporting.page import write_report
+from hiercls.whole.classifier import Classifier
+from hiercls.whole.plan import Job
+from hiercls.whole.runs import Run, environment
+
+
+def report(run: Run) -> tuple[Findings, Path]:
+    """Write `report.html` and `tables/*.csv` of what is certified so far."""
+    run.prepare("report")
+    found = findings(run)
+    return found, write_report(found, run.folder)
+
+
+def findings(run: Run) -> Findings:
+    """What the run found, as one value.
+
+    Raises:
+        ConfigurationError: nothing is certified yet.
+    """
+    assembly = assembled(run)
+    everything = certified(assembly)
+    finished = finished_inputs(assembly)
+    truth = run.data.test.truth[finished]
+    evaluation = _kept(run.folder / "evaluation.json")
+    systems = tuple(
+        System(name, everything[name], truth, node_facts(assembly, classifier, evaluation))
+        for classifier in assembly.classifiers
+        for name in [classifier.system.name]
+    )
+    labels = run.data.labels
+    return Findings(
+        title=run.recipe.name,
+        command=f"hiercls run {shlex.quote(_shown(run.recipe.source))}",
+        recipe=run.recipe.resolved(),
+        environment={**environment(), "seed": str(run.recipe.seed)},
+        threat=run.recipe.threat,
+        systems=systems,
+        metrics=_metrics(assembly, systems),
+        evaluation=_flat(evaluation),
+        audit=_last_audit(run),
+        affinity={
+            name: frozenset(labels.index(label) for label in members)
+            for name, members in run.recipe.report.affinity.items()
+        },
+        warnings=_warnings(assembly, len(finished)),
+    )
+
+
+def _shown(source: Path) -> str:
+    """The recipe's path as a user would type it: relative where it lies below the working folder."""
+    return str(source.relative_to(Path.cwd())) if source.is_relative_to(Path.cwd()) else str(source)
+
+
+def node_facts(assembly: Assembly, classifier: Classifier, evaluation: Mapping[str, Any]) -> tuple[NodeFact, ...]:
+    """What decides at each node of a system, for people."""
+    tree = classifier.tree
+    jobs = assembly.run.plan().jobs
+    networks = assembly.run.networks(assembly.run.tree)
+    measured = evaluation.get(classifier.system.name, {}).get("nodes", {})
+    facts = []
+    for node in tree.decisions:
+        deployed = classifier.nodes[node]
+        job = jobs[deployed.job]
+        parameters = int(read_json(networks.place(job.name) / "meta.json")["parameters"])
+        certifier = None if deployed.certifier is None else described(deployed.certifier)
+        decides = _decides(job, named=deployed.job in assembly.run.recipe.networks)
+        view, name = deployed.view, tree.name(node)
+        level = tree.level(node)
+        facts.append(NodeFact(name, level, decides, certifier, view, deployed.in_reach, parameters, measured.get(name)))
+    return tuple(facts)
+
+
+def _decides(job: Job, named: bool) -> str:
+    how = f"restricted from {job.name}: " if named else "retrained "
+    return f"{how}{described(job.architecture)}, {described(job.trainer)}"
+
+
+def described(component: Component) -> str:
+    """A component in words: its class, and the options that differ from their defaults."""
+    options = component.model_dump(mode="json", exclude_defaults=True)
+    shown = ", ".join(
+        f"{name} {json.dumps(value) if isinstance(value, dict) else value}" for name, value in options.items()
+    )
+    name = type(component).__name__
+    return f"{name} ({shown})" if shown else name
+
+
+def _metrics(assembly: Assembly, systems: tuple[System, ...]) -> dict[str, dict[str, float]]:
+    """The recipe's metrics of every system; all are measured in the groups of the recipe's tree."""
+    recipe = assembly.run.recipe
+    found: dict[str, dict[str, float]] = {}
+    for system in systems:
+        for metric in recipe.metrics:
+            figures = metric.measure(systems[0].tree, system.certificates, system.truth, recipe.threat)
+            found.setdefault(system.name, {}).update(figures)
+    return found
+
+
+def _warnings(assembly: Assembly, finished: int) -> tuple[str, ...]:
+    found = [
+        f"{each.job}: {sentence}"
+        for each in assembly.proved_by
+        if each.certifier is not None
+        for sentence in each.certifier.warnings(assembly.run.recipe.threat, each.context.alpha)
+    ]
+    if finished < len(assembly.selected):
+        found.append(f"{finished} of {len(assembly.selected)} inputs are certified so far")
+    return tuple(found)
+
+
+def _kept(path: Path) -> Mapping[str, Any]:
+    return read_json(path) if path.exists() else {}
+
+
+def _flat(evaluation: Mapping[str, Any]) -> dict[str, float] | None:
+    """The clean accuracies of all systems, named."""
+    return {f"{name}, {found['inputs']} inputs": found["accuracy"] for name, found in evaluation.items()} or None
+
+
+def _last_audit(run: Run) -> dict[str, Any] | None:
+    kept = sorted((run.folder / "audit").glob("*/audit.json"), key=lambda path: path.stat().st_mtime)
+    return told_audit(read_json(kept[-1])) if kept else None
+
+
+def told_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of an audit, in the order in which they are printed."""
+    facts: dict[str, Any] = {"breaks": 0, "allowed": 0}
+    for name, system in audit["systems"].items():
+        flipped = len({flip["index"] for flip in system["flips"]})
+        facts["breaks"] += flipped
+        facts["allowed"] += system["tolerated"]
+        facts[f"{name}: inputs audited"] = system["inputs"]
+        facts[f"{name}: radii attacked"] = system["radii"]
+        facts[f"{name}: inputs with a flip"] = flipped
+        facts[f"{name}: flips that its level explains"] = system["tolerated"]
+    facts["broken"] = ", ".join(name for name, system in audit["systems"].items() if system["broken"]) or "none"
+    for job, power in audit["power"].items():
+        caught = f"{power['caught']} of {power['inflated']} radii inflated by 5% on linear trees"
+        facts[f"power, {job}"] = f"catches {caught}"
+    options = ", ".join(f"{name} {value}" for name, value in audit["attack"]["options"].items())
+    facts["attack"] = f"{audit['attack']['class'].rsplit(':', 1)[1]}: {options}"
+    facts["seconds"] = audit["seconds"]
+    return facts

@@ -1,0 +1,89 @@
+"""How the parts of a recipe fit together: names, views, needs, refusals."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hiercls.contracts.components import Dataset
+from hiercls.wiring.building import FAILED, Builder
+from hiercls.wiring.nodes import named, refused, viewed
+from hiercls.wiring.problems import Problems, suggestion
+from hiercls.wiring.specs import NetworkSpec, TreeSpec
+from hiercls.wiring.yaml_source import Located
+from hiercls.words.threats import Threat
+
+
+def check_dataset(dataset: Dataset, document: Located, values: Mapping[str, Any], problems: Problems) -> None:
+    """The views and masks that are named exist in the dataset."""
+    threat = values.get("threat", Threat())
+    views = tuple(dataset.views())
+    touchable = (*views, *dataset.masks())
+    if threat is not FAILED and threat.view not in touchable:
+        source = document.at(("threat", "view"))
+        place = Located(threat.view, source.mark, ("threat", "view"))
+        viewed(place, touchable, problems)
+    for network in document["networks"].items.values() if "networks" in document else ():
+        viewed(network.get("view"), views, problems)
+    allowed = document["data"].get("allowed")
+    if allowed is not None and isinstance(allowed.value, str) and allowed.value not in dataset.masks():
+        right = suggestion(allowed.value, dataset.masks(), "such views")
+        problems.add(allowed, f"no view {allowed.value!r} of the dataset restricts labels; {right}")
+
+
+def check_networks(networks: Mapping[str, Located], problems: Problems) -> None:
+    """Every `init` names a network, and no network starts from itself."""
+    starts = {name: entry["init"].value for name, entry in networks.items() if "init" in entry}
+    for name in starts:
+        named(networks[name]["init"], networks, problems)
+    told: set[str] = set()
+    for name in starts:
+        chain = [name]
+        while (start := starts.get(chain[-1])) is not None and start not in chain:
+            chain.append(start)
+        if start == name and name not in told:
+            told.update(chain)
+            cycle = " -> ".join([*chain, name])
+            problems.add(networks[name]["init"], f"the networks start from one another: {cycle}")
+
+
+def check_baseline(baseline: Located | None, networks: Mapping[str, Located], problems: Problems) -> None:
+    """Every baseline is a network, named once."""
+    if baseline is None:
+        return
+    sources = baseline.value if isinstance(baseline.value, tuple) else (baseline,)
+    for k, source in enumerate(sources):
+        named(source, networks, problems)
+        if source.value in [other.value for other in sources[:k]]:
+            problems.add(source, f"baseline {source.value!r} stands twice; keep one of the two")
+
+
+def check_tree_needs(tree: Any, document: Located, networks: Mapping[str, Located], problems: Problems) -> None:
+    """The networks from which a tree is derived are named."""
+    if not isinstance(tree, TreeSpec) or tree.build is None:
+        return
+    for need in tree.build.needs():
+        if need not in networks:
+            right = suggestion(need, networks, "named")
+            problems.add(document["tree"]["build"], f"it needs a network {need!r}, and none has this name; {right}")
+
+
+def check_refusals(document: Located, values: Mapping[str, Any], builder: Builder) -> None:
+    """The certifiers of baselines, and those written for a network, can serve the threat."""
+    threat = values.get("threat", Threat())
+    networks = values["networks"]
+    if threat is FAILED or not isinstance(networks, dict):
+        return
+    baseline = document.get("baseline")
+    baselines = [] if baseline is None else [item.value for item in _items(baseline)]
+    for name, spec in networks.items():
+        if isinstance(spec, NetworkSpec) and (name in baselines or _written(document["networks"][name])):
+            refused(spec.certifier, spec.view, document["networks"][name], threat, builder)
+
+
+def _written(network: Located) -> bool:
+    """Whether the YAML itself names the certifier; a suggested one has no key of its own."""
+    certifier = network.get("certifier")
+    return certifier is not None and certifier.key is not None
+
+
+def _items(source: Located) -> tuple[Located, ...]:
+    return source.value if isinstance(source.value, tuple) else (source,)

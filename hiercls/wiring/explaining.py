@@ -1,0 +1,140 @@
+"""Pydantic's findings in the words of a YAML: where, what was found, what would be right."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from hiercls.wiring.problems import Problems, suggestion
+from hiercls.wiring.yaml_source import Located
+
+_RIGHT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_type": lambda _: "a whole number",
+    "int_parsing": lambda _: "a whole number",
+    "int_from_float": lambda _: "a whole number",
+    "float_type": lambda _: "a number",
+    "float_parsing": lambda _: "a number",
+    "finite_number": lambda _: "a finite number",
+    "string_type": lambda _: "text",
+    "bool_type": lambda _: "true or false",
+    "bool_parsing": lambda _: "true or false",
+    "literal_error": lambda facts: str(facts["expected"]),
+    "enum": lambda facts: str(facts["expected"]),
+    "greater_than": lambda facts: f"more than {facts['gt']:g}",
+    "greater_than_equal": lambda facts: f"at least {facts['ge']:g}",
+    "less_than": lambda facts: f"less than {facts['lt']:g}",
+    "less_than_equal": lambda facts: f"at most {facts['le']:g}",
+    "list_type": lambda _: "a list",
+    "tuple_type": lambda _: "a list",
+    "dict_type": lambda _: "a mapping",
+    "model_type": lambda _: "a mapping",
+    "model_attributes_type": lambda _: "a mapping",
+}
+
+
+def explain(
+    problems: Problems,
+    source: Located,
+    cls: type[BaseModel],
+    error: ValidationError,
+    ignored: Collection[str] = (),
+    partial: bool = False,
+) -> None:
+    """Add each finding to `problems` at its position.
+
+    Args:
+        source: the mapping that was validated.
+        ignored: entries whose mistakes are told already.
+        partial: the options amend others: none is missing, and no combination of them is judged.
+    """
+    findings = [found for found in error.errors(include_url=False) if not (found["loc"] and found["loc"][0] in ignored)]
+    if partial:
+        findings = [found for found in findings if found["type"] != "missing" and found["loc"]]
+    for place, group in _by_place(source, findings).items():
+        wanted = []
+        for found in group:
+            if found["type"] == "extra_forbidden":
+                key = str(found["loc"][-1])
+                problems.at_key(source.at(place), f"unknown option; {_known(cls, found['loc'], key)}")
+            elif found["type"] == "missing":
+                problems.add(source.at(place), f"{found['loc'][-1]} is missing{_meaning(cls, found['loc'])}")
+            elif found["type"] in ("value_error", "assertion_error"):
+                problems.add(source.at(place), str(found.get("ctx", {}).get("error", found["msg"])))
+            else:
+                wanted.append(found)
+        if wanted and not _told_deeper(place, wanted, findings, source):
+            problems.add(source.at(place), _would_be_right(source.at(place), wanted))
+
+
+def _by_place(source: Located, findings: Sequence[ErrorDetails]) -> dict[tuple[str | int, ...], list[ErrorDetails]]:
+    """Findings by the keys that exist in the YAML; the branches of a union meet at one place."""
+    found: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
+    for finding in findings:
+        found.setdefault(tuple(_existing(source, finding["loc"])), []).append(finding)
+    return found
+
+
+def _existing(source: Located, loc: Sequence[str | int]) -> Iterator[str | int]:
+    for part in loc:
+        below = source.at([part])
+        if below is not source:
+            yield part
+            source = below
+
+
+def _told_deeper(
+    place: tuple[str | int, ...], wanted: Sequence[ErrorDetails], findings: Sequence[ErrorDetails], source: Located
+) -> bool:
+    """Whether another branch of the same union fits better and says what is wrong inside."""
+    mapping = isinstance(source.at(place).value, dict)
+    inside = [found for found in findings if found not in wanted]
+    return mapping and any(tuple(_existing(source, found["loc"]))[: len(place)] == place for found in inside)
+
+
+def _would_be_right(place: Located, wanted: Sequence[ErrorDetails]) -> str:
+    right = dict.fromkeys(_right(found) for found in wanted)
+    text = f"found {place.plain()!r}; {' or '.join(right)} would be right"
+    literals = [option for found in wanted for option in str(found.get("ctx", {}).get("expected", "")).split("'")[1::2]]
+    if isinstance(place.value, str) and literals and "did you mean" in (near := suggestion(place.value, literals)):
+        text += f"; {near}"
+    return text
+
+
+def _right(found: ErrorDetails) -> str:
+    if known := _RIGHT.get(found["type"]):
+        return known(found.get("ctx", {}))
+    message = found["msg"].removeprefix("Input should be ").removeprefix("Input should ")
+    return message[:1].lower() + message[1:]
+
+
+def _known(cls: type[BaseModel], loc: Sequence[str | int], key: str) -> str:
+    names = [name for model in _models_at(cls, loc[:-1]) for name in model.model_fields]
+    return suggestion(key, names) if names else "it has no options"
+
+
+def _meaning(cls: type[BaseModel], loc: Sequence[str | int]) -> str:
+    for model in _models_at(cls, loc[:-1]):
+        found = model.model_fields.get(str(loc[-1]))
+        if found is not None and found.description:
+            return f": {found.description}"
+    return ""
+
+
+def _models_at(cls: type[BaseModel], loc: Sequence[str | int]) -> list[type[BaseModel]]:
+    """The models that may stand where `loc` leads, through unions and containers."""
+    models = [cls]
+    for part in loc:
+        named = [model for model in models if model.__name__ == part]
+        held = [model.model_fields[str(part)].annotation for model in models if str(part) in model.model_fields]
+        if held:
+            models = [model for annotation in held for model in _models_in(annotation)]
+        elif named:
+            models = named
+    return models
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

@@ -1,0 +1,1 @@
+"""Label trees from the last layer of a trained network."""

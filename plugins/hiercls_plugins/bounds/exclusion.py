@@ -1,0 +1,37 @@
+"""Which children a box excludes: some allowed output outside a child beats every output of it."""
+
+from collections.abc import Iterator
+
+import torch
+
+from hiercls.values.heads import Head
+from hiercls_plugins.bounds.bounded import Features
+from hiercls_plugins.bounds.rounding import Rounding
+
+
+def excluded(features: Features, head: Head, rounding: Rounding) -> torch.Tensor:
+    """Whether no point of the box makes the head choose a child, (N, children) bool.
+
+    Child c is excluded when for every output j of c some allowed output i outside c has y_i - y_j > 0 over the
+    whole box; i may depend on j. Ties, NaN and infinities exclude nothing.
+    """
+    beaten = torch.zeros(len(features.box.centre), len(head.allowed), dtype=torch.bool, device=features.weight.device)
+    child = torch.tensor(head.child_of, device=features.weight.device)
+    for owner, margins in zip(head.child_of, leads(features, head.allowed, rounding), strict=True):
+        beaten |= (margins > 0) & margins.isfinite() & (child != owner)
+    return torch.stack([beaten[:, child == c].all(dim=1) for c in range(len(head.children))], dim=1)
+
+
+def leads(features: Features, allowed: tuple[int, ...], rounding: Rounding) -> Iterator[torch.Tensor]:
+    """For each allowed output i in turn, lower bounds of y_i - y_j for every allowed j, (N, allowed).
+
+    The difference of two rows is taken before the radius goes through, so that what both see cancels. A
+    deployed network computes the two rows apart: their errors add up.
+    """
+    weight, bias, box = features.weight[list(allowed)], features.bias[list(allowed)], features.box
+    growth = rounding.growth(weight.shape[1]) if rounding else 0.0
+    errors = growth * (box.magnitude @ weight.abs().T + bias.abs()) * (1 + growth)
+    for output in range(len(allowed)):
+        rows = weight[output] - weight
+        middle = box.centre @ rows.T + (bias[output] - bias)
+        yield middle - box.radius @ rows.abs().T * (1 + growth) - errors - errors[:, output, None]

@@ -1,0 +1,34 @@
+"""The float32 arithmetic that certificates speak of: no TF32, no bfloat16, no Winograd, no FFT."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+class FullPrecision(nn.Module):
+    """A network that computes every sum in float32, whatever the process has allowed."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with full_precision(x.device.type):
+            return self.network(x)
+
+
+@contextmanager
+def full_precision(device: str) -> Iterator[None]:
+    """Sums in the precision of their terms, in this context alone.
+
+    cuDNN is off: it may choose a Winograd or FFT convolution, whose error is not that of a sum.
+    """
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device, enabled=False), torch.backends.cudnn.flags(enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(allowed)

@@ -1,0 +1,122 @@
+"""A network as a list of known operations."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import fx, nn
+
+from hiercls.words.errors import HierclsError
+from hiercls_plugins.bounds.rules import FUNCTIONS, LAYERS, METHODS, NORMS
+
+Environment = dict[fx.Node, Any]
+
+_ASKS_SHAPE = ("size", "dim")
+
+
+def trace(network: nn.Module) -> fx.Graph:
+    """The operations of a network from its one input to its one output, every one of them with a rule.
+
+    Raises:
+        HierclsError: the network cannot be traced, or an operation on its input has no rule; names it.
+    """
+    try:
+        graph = _Tracer().trace(network)
+    except (fx.proxy.TraceError, TypeError) as error:
+        raise HierclsError(f"bounds: {type(network).__name__} cannot be traced: {error}") from error
+    if len([node for node in graph.nodes if node.op == "placeholder"]) != 1:
+        raise HierclsError(f"bounds: {type(network).__name__} has more than one input")
+    for node in moved_by_input(graph):
+        if not known(network, node):
+            raise HierclsError(f"bounds: no rule for {operation(network, node)}; it cannot be bounded")
+    _refuse_shared_norms(network, graph)
+    return graph
+
+
+def moved_by_input(graph: fx.Graph) -> list[fx.Node]:
+    """The operations whose values depend on the input's values, in order."""
+    moved: set[fx.Node] = {node for node in graph.nodes if node.op == "placeholder"}
+    found = []
+    for node in graph.nodes:
+        if node.op.startswith("call") and any(source in moved for source in node.all_input_nodes):
+            found.append(node)
+            if not asks_shape(node):
+                moved.add(node)
+    return found
+
+
+def asks_shape(node: fx.Node) -> bool:
+    return node.target is getattr or (node.op == "call_method" and node.target in _ASKS_SHAPE)
+
+
+def known(network: nn.Module, node: fx.Node) -> bool:
+    if node.op == "call_module":
+        return type(layer_of(network, node)) in LAYERS
+    return node.target in (FUNCTIONS if node.op == "call_function" else METHODS)
+
+
+def operation(network: nn.Module, node: fx.Node) -> str:
+    """The operation as its author knows it: the kind of layer and its place, or the function."""
+    if node.op == "call_module":
+        return f"{type(layer_of(network, node)).__name__} at {node.target!r}"
+    if node.op == "call_method":
+        return f"the method {node.target!r} of a tensor"
+    return f"the function {getattr(node.target, '__name__', node.target)!r}"
+
+
+def layer_of(network: nn.Module, node: fx.Node) -> nn.Module:
+    return network.get_submodule(str(node.target))
+
+
+def evaluate(
+    network: nn.Module, graph: fx.Graph, x: Any, call: Callable[[fx.Node, tuple[Any, ...], dict[str, Any]], Any]
+) -> Environment:
+    """The value of every operation, each computed by `call` from the values before it."""
+    values: Environment = {}
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            values[node] = x
+        elif node.op == "get_attr":
+            values[node] = _attribute(network, str(node.target))
+        else:
+            arguments = fx.map_arg(node.args, values.__getitem__)
+            options = fx.map_arg(node.kwargs, values.__getitem__)
+            values[node] = arguments[0] if node.op == "output" else call(node, arguments, options)
+    return values
+
+
+def plain(network: nn.Module, node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """An operation as the network itself computes it."""
+    if node.op == "call_module":
+        return layer_of(network, node)(*arguments, **options)
+    if node.op == "call_method":
+        return getattr(arguments[0], str(node.target))(*arguments[1:], **options)
+    assert callable(node.target)
+    return node.target(*arguments, **options)
+
+
+def result(graph: fx.Graph) -> fx.Node:
+    """The operation that gives the output."""
+    output = next(node for node in graph.nodes if node.op == "output")
+    if not isinstance(output.args[0], fx.Node):
+        raise HierclsError("bounds: a network must return one tensor")
+    return output.args[0]
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return type(m) in LAYERS or super().is_leaf_module(m, module_qualified_name)
+
+
+def _attribute(network: nn.Module, path: str) -> Any:
+    value: Any = network
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _refuse_shared_norms(network: nn.Module, graph: fx.Graph) -> None:
+    """Statistics are kept by layer: a batch norm applied twice in training has two sets of them."""
+    norms: Iterator[nn.Module] = (layer_of(network, node) for node in graph.nodes if node.op == "call_module")
+    training = [layer for layer in norms if type(layer) in NORMS and layer.training]
+    if len(set(training)) < len(training):
+        raise HierclsError("bounds: a batch norm that is applied twice cannot be bounded in training")

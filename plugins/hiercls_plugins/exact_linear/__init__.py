@@ -1,0 +1,1 @@
+"""Exact radii of linear networks."""

@@ -1,0 +1,144 @@
+"""A network of affine operations as one affine map, with what its float32 evaluation may err."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from hiercls.words.errors import HierclsError
+from hiercls_plugins.bounds.affine import NORMALISING, application
+from hiercls_plugins.bounds.rounding import FLOAT32
+from hiercls_plugins.bounds.rules import MATRICES, NORMS, RANDOM
+from hiercls_plugins.bounds.statistics import running
+from hiercls_plugins.bounds.tracing import evaluate, layer_of, moved_by_input, operation, plain, result, trace
+
+SPARE = 64
+"""Roundings counted beside those of the layers: all float64 arithmetic on the folded map."""
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """y = weight x + offset over flattened inputs.
+
+    Evaluated in float32 at an input x it errs by at most growth (size |x| + size_offset): the same network with
+    every number replaced by its absolute value, so that nothing cancels (Higham 2002, section 3.1).
+
+    Attributes:
+        weight, size: (K, entries) float64.
+        offset, size_offset: (K,) float64.
+        growth: the relative error of all operations together.
+    """
+
+    weight: torch.Tensor
+    offset: torch.Tensor
+    size: torch.Tensor
+    size_offset: torch.Tensor
+    growth: float
+
+
+class AffineNetwork:
+    """A float64 network in eval mode all of whose operations are affine.
+
+    Raises:
+        HierclsError: an operation is not; names it.
+    """
+
+    def __init__(self, network: nn.Module):
+        self.network = network
+        self.graph = trace(network)
+        self.operations = moved_by_input(self.graph)
+        self.moved = {node for node in self.graph.nodes if node.op == "placeholder"} | set(self.operations)
+        for node in self.operations:
+            if not self._affine(node):
+                raise HierclsError(f"exact-linear: {operation(network, node)} is not affine; ibp bounds such networks")
+
+    def fold(self, shape: tuple[int, ...]) -> AffineMap:
+        """The affine map on inputs of one shape."""
+        device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
+        origin = torch.zeros(1, *shape, dtype=torch.float64, device=device)
+        weight, offset = _derivative(self.network, origin)
+        terms = 0
+
+        def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+            nonlocal terms
+            if node not in self.moved:
+                return plain(self.network, node, arguments, options)
+            terms += self._roundings(node, arguments[0])
+            return self._size(node, arguments, options)
+
+        last = result(self.graph)
+        size, size_offset = _derivative(lambda x: evaluate(self.network, self.graph, x, call)[last], origin)
+        return AffineMap(weight, offset, size, size_offset, FLOAT32.growth(terms + SPARE))
+
+    def _affine(self, node: fx.Node) -> bool:
+        if node.op == "call_module":
+            return type(layer_of(self.network, node)) in (*MATRICES, *NORMS, *RANDOM, *LINEAR_LAYERS)
+        if node.target not in SIZES:
+            return node.target in MOVES
+        if node.target in (operator.mul, torch.mul) and all(factor in self.moved for factor in node.args):
+            return False
+        if node.target in (operator.truediv, torch.div) and node.args[1] in self.moved:
+            return False
+        return not node.kwargs and len(node.args) == 2
+
+    def _size(self, node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The operation with absolute values in the place of its own numbers."""
+        if node.op == "call_module":
+            return _layer_size(layer_of(self.network, node), arguments[0])
+        if node.target not in SIZES:
+            return plain(self.network, node, arguments, options)
+        given = [
+            value if source in self.moved else abs(value) for source, value in zip(node.args, arguments, strict=True)
+        ]
+        return SIZES[node.target](*given)
+
+    def _roundings(self, node: fx.Node, x: torch.Tensor) -> int:
+        layer = layer_of(self.network, node) if node.op == "call_module" else None
+        if isinstance(layer, MATRICES):
+            weight = layer.weight
+            assert isinstance(weight, torch.Tensor)
+            return weight[0].numel() + 4
+        if isinstance(layer, POOLS):
+            return prod(x.shape[2:]) + 4
+        return NORMALISING if isinstance(layer, NORMS) or node.target in SIZES else 0
+
+
+POOLS: tuple[type[nn.Module], ...] = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
+LINEAR_LAYERS: tuple[type[nn.Module], ...] = (nn.Flatten, nn.Unflatten, nn.Identity, *POOLS)
+"""Layers without numbers of their own."""
+
+SIZES: Mapping[Any, Callable[..., Any]] = {
+    **dict.fromkeys((operator.add, torch.add, operator.sub, torch.sub), operator.add),
+    **dict.fromkeys((operator.mul, torch.mul), operator.mul),
+    **dict.fromkeys((operator.truediv, torch.div), operator.truediv),
+}
+"""Arithmetic on absolute values."""
+
+MOVES = frozenset((torch.flatten, torch.reshape, "flatten", "reshape", "view", "size", getattr))
+"""Operations that only move entries, or ask for a shape."""
+
+
+def _layer_size(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    if isinstance(layer, MATRICES):
+        weight, bias = layer.weight, layer.bias
+        assert isinstance(weight, torch.Tensor)
+        return application(layer)(x, weight.abs(), bias.abs() if isinstance(bias, torch.Tensor) else None)
+    if isinstance(layer, NORMS):
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        scale, mean, shift = (part.abs().reshape(shape) for part in running(layer))
+        return (x + mean) * scale + shift
+    return layer(x)
+
+
+def _derivative(function: Callable[[torch.Tensor], torch.Tensor], origin: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Slope (K, entries) and value (K,) of an affine function at 0."""
+    with torch.enable_grad():
+        x = origin.clone().requires_grad_(True)
+        y = function(x).squeeze(0)
+        rows = [torch.autograd.grad(output, x, retain_graph=True)[0].flatten() for output in y]
+    return torch.stack(rows), y.detach()

@@ -1,0 +1,93 @@
+"""Closed-form targeted radii of an affine map."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+
+from hiercls.contracts.context import Context
+from hiercls.contracts.pointwise import Pointwise
+from hiercls.values.certificates import closed
+from hiercls.values.heads import Head
+from hiercls.words.norms import Norm
+from hiercls.words.threats import Domain
+from hiercls_plugins.bounds.precision import FullPrecision
+from hiercls_plugins.bounds.rounding import LARGEST, TINY
+from hiercls_plugins.exact_linear.folding import AffineMap, AffineNetwork
+
+
+class LinearProver(Pointwise):
+    """Decides in float32; its radii hold for the real-valued and for the float32 network."""
+
+    def __init__(
+        self, network: torch.nn.Module, heads: Sequence[Head], view: str, context: Context, norm: Norm
+    ) -> None:
+        super().__init__(FullPrecision(network), heads, view, context.threat.domain, context)
+        self.norm = norm
+        self.exact = AffineNetwork(deepcopy(network).eval().requires_grad_(False).to(context.device).double())
+        self._folded: dict[tuple[int, ...], AffineMap] = {}
+
+    @torch.no_grad()
+    def radii(self, network: torch.nn.Module, head: Head, x: torch.Tensor) -> torch.Tensor:
+        shape = tuple(x.shape[1:])
+        if shape not in self._folded:
+            self._folded[shape] = self.exact.fold(shape)
+        return targeted(self._folded[shape], head, x.double().flatten(1), self.norm, self.domain)
+
+
+def targeted(affine: AffineMap, head: Head, x: torch.Tensor, norm: Norm, domain: Domain) -> torch.Tensor:
+    """For each child the smallest over its outputs j of the largest over outputs i outside it of the pair's radius.
+
+    Exact for two outputs but for the rounding it allows for; a lower bound for more.
+
+    Args:
+        x: (N, entries) float64.
+
+    Returns:
+        (N, children) float64, closed radii; infinite where i beats j on the whole domain.
+    """
+    child = torch.tensor(head.child_of, device=x.device)
+    best = x.new_zeros(len(x), len(head.allowed))
+    for owner, output in zip(head.child_of, head.allowed, strict=True):
+        pair = closed(pair_radii(affine, output, head.allowed, x, norm, domain))
+        best = torch.where(child == owner, best, torch.maximum(best, pair))
+    return torch.stack([best[:, child == c].amin(dim=1) for c in range(len(head.children))], dim=1)
+
+
+def pair_radii(
+    affine: AffineMap, output: int, others: Sequence[int], x: torch.Tensor, norm: Norm, domain: Domain
+) -> torch.Tensor:
+    """Within which radius output i beats each other output j, (N, others); 0 where it does not, or ties.
+
+    The margin at x + d is at least y_i - y_j - error(x) - (||w_i - w_j||_q + error's slope) ||d||_p.
+    """
+    rows = list(others)
+    slope = affine.weight[output] - affine.weight[rows]
+    size = affine.size[output] + affine.size[rows]
+    offset = affine.offset[output] - affine.offset[rows]
+    size_offset = affine.size_offset[output] + affine.size_offset[rows]
+    magnitude = x.abs() @ size.T + size_offset
+    margin = x @ slope.T + offset - affine.growth * magnitude - TINY
+    steepness = torch.linalg.vector_norm(slope, ord=norm.dual.p, dim=1)
+    steepness += affine.growth * torch.linalg.vector_norm(size, ord=norm.dual.p, dim=1)
+    radius = torch.where(
+        _everywhere(slope, offset, size, size_offset, affine.growth, domain), torch.inf, margin / steepness
+    )
+    return torch.where((margin > 0) & (magnitude <= LARGEST), radius, 0.0)
+
+
+def _everywhere(
+    slope: torch.Tensor,
+    offset: torch.Tensor,
+    size: torch.Tensor,
+    size_offset: torch.Tensor,
+    growth: float,
+    domain: Domain,
+) -> torch.Tensor:
+    """Whether the margin of each pair is positive on the whole domain, (others,) bool."""
+    if not domain.bounded:
+        return torch.zeros_like(offset, dtype=torch.bool)
+    middle, half = (domain.lower + domain.upper) / 2, (domain.upper - domain.lower) / 2
+    farthest = max(abs(domain.lower), abs(domain.upper))
+    error = growth * (farthest * size.sum(dim=1) + size_offset)
+    return middle * slope.sum(dim=1) - half * slope.abs().sum(dim=1) + offset - error - TINY > 0

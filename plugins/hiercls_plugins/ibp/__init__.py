@@ -1,0 +1,1 @@
+"""Interval bound propagation: training with it and certifying by it."""

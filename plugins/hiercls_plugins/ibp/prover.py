@@ -1,0 +1,42 @@
+"""Targeted radii by bisection over interval bounds."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+
+from hiercls.contracts.context import Context
+from hiercls.contracts.pointwise import Pointwise
+from hiercls.values.heads import Head
+from hiercls.words.norms import LINF
+from hiercls_plugins.bounds.bounded import Bounded
+from hiercls_plugins.bounds.boxes import enclosing
+from hiercls_plugins.bounds.exclusion import excluded
+from hiercls_plugins.bounds.precision import FullPrecision
+from hiercls_plugins.bounds.rounding import FLOAT32
+from hiercls_plugins.bounds.search import Search, largest_budgets
+
+
+class IntervalProver(Pointwise):
+    """Decides in float32, and bounds a float64 copy of the same weights, traced once."""
+
+    norm = LINF
+
+    def __init__(
+        self, network: torch.nn.Module, heads: Sequence[Head], view: str, context: Context, search: Search
+    ) -> None:
+        super().__init__(FullPrecision(network), heads, view, context.threat.domain, context)
+        self.search = search
+        self.bounded = Bounded(deepcopy(network).eval().requires_grad_(False).to(context.device).double(), FLOAT32)
+
+    @torch.no_grad()
+    def radii(self, network: torch.nn.Module, head: Head, x: torch.Tensor) -> torch.Tensor:
+        inside = x.clamp(self.domain.lower, self.domain.upper) if self.domain.bounded else x
+
+        def holds(budgets: torch.Tensor) -> torch.Tensor:
+            box = enclosing(inside, budgets.to(x.device), self.domain)
+            return excluded(self.bounded.features(box), head, FLOAT32).cpu()
+
+        proved = largest_budgets(holds, len(x), self.search)
+        claimed = (inside == x).flatten(1).all(dim=1).cpu()  # the zeros that fill a tile may lie outside the domain
+        return torch.where(claimed[:, None], proved, 0.0)

@@ -1,0 +1,59 @@
+"""Deploying a network for smoothing: frozen, in eval mode, its batch norm folded into the convolutions."""
+
+from copy import deepcopy
+
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from hiercls.words.errors import ConfigurationError
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_UNTRACEABLE = (fx.proxy.TraceError, TypeError, RuntimeError)
+"""What torch.fx raises for control flow on values, for conversions, and for len() and its like."""
+
+
+def deployed(network: nn.Module, device: str) -> nn.Module:
+    """A frozen copy in eval mode with batch norm folded where the network can be traced; the original stays.
+
+    Raises:
+        ConfigurationError: a batch norm keeps no running statistics, so that draws would depend on each other.
+    """
+    copy = deepcopy(network).eval().requires_grad_(False)
+    for name, module in copy.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise ConfigurationError(
+                f"smoothing: batch norm {name!r} keeps no running statistics, so a draw's answer depends on the others"
+            )
+    return _folded(copy).to(device)
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """The same function with every batch norm that directly follows a convolution merged into it."""
+    try:
+        traced = fx.symbolic_trace(network)
+    except _UNTRACEABLE:
+        return network
+    modules = dict(traced.named_modules())
+    for node in list(traced.graph.nodes):
+        if _foldable(node, modules):
+            before = node.args[0]
+            traced.add_submodule(before.target, fuse_conv_bn_eval(modules[before.target], modules[node.target]))
+            node.replace_all_uses_with(before)
+            traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced
+
+
+def _foldable(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    if not _calls(node, modules, _NORMS):
+        return False
+    before = node.args[0] if node.args else None
+    if not isinstance(before, fx.Node) or not _calls(before, modules, _CONVOLUTIONS) or len(before.users) > 1:
+        return False
+    return sum(other.op == "call_module" and other.target == before.target for other in node.graph.nodes) == 1
+
+
+def _calls(node: fx.Node, modules: dict[str, nn.Module], kinds: tuple[type[nn.Module], ...]) -> bool:
+    return node.op == "call_module" and isinstance(modules[str(node.target)], kinds)

@@ -1,0 +1,18 @@
+"""What the smoothing plugin brings."""
+
+from collections.abc import Iterable
+
+from hiercls.contracts.hookspecs import Spec, hookimpl
+
+
+@hookimpl
+def hiercls_components() -> Iterable[Spec]:
+    return (
+        Spec("trainer", "gaussian", "hiercls_plugins.smoothing.trainer:Gaussian", "Training on Gaussian noise (Cohen)"),
+        Spec(
+            "certifier",
+            "smoothing",
+            "hiercls_plugins.smoothing.certifier:Smoothing",
+            "Randomised smoothing: l2 radii from votes under Gaussian noise (Cohen)",
+        ),
+    )

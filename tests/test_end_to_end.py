@@ -1,0 +1,292 @@
+"""From a YAML text to certificates, on digits that ship with scikit-learn."""
+
+import json
+from math import inf
+
+import pytest
+import torch
+
+from hiercls.values.readings import answer_radius
+from hiercls.verbs.assembly import assembled, certified
+from hiercls.verbs.audit import audit
+from hiercls.verbs.certify import Shard, certify
+from hiercls.verbs.evaluate import evaluate
+from hiercls.verbs.run import run_all
+from hiercls.verbs.status import status
+from hiercls.verbs.train import train
+from hiercls.words.errors import CertificateBroken, ConfigurationError
+
+MIXED = """
+name: mixed
+data: {dataset: digits}
+threat: {norm: linf, budgets: [0.02]}
+networks:
+  flat: {architecture: {mlp: {hidden: [32]}}, trainer: {ibp: {eps: 0.05, ramp: [1, 3], schedule: {epochs: 4, batch: 32}}}}
+tree: {groups: {round: ["0", "6", "8", "9", "3", "5"], straight: ["1", "2", "4", "7"]}}
+nodes:
+  all: {architecture: {mlp: {hidden: [32]}}, trainer: {standard: {schedule: {epochs: 3}}}}
+  root: {trainer: {ibp: {eps: 0.05, ramp: [1, 4], schedule: {epochs: 8, batch: 32}}}}
+baseline: flat
+metrics: [verified-error]
+certify: {inputs: 60}
+audit: {inputs: 20, attack: {pgd: {steps: 10, restarts: 2}}}
+"""
+
+SMOOTHED = """
+name: smoothed
+data: {dataset: digits}
+threat: {norm: l2, budgets: [0.25]}
+networks:
+  flat:
+    architecture: {mlp: {hidden: [32]}}
+    trainer: {gaussian: {sigma: 0.25, schedule: {epochs: 6}}}
+    certifier: {smoothing: {draws: 1000, audit: 1000, tile: 100}}
+tree: {groups: {low: [["0", "1"], ["2", "3", "4"]], high: ["5", "6", "7", "8", "9"]}}
+nodes: {all: {restrict: flat}}
+baseline: flat
+certify: {inputs: 25}
+audit: {inputs: 10, attack: {pgd: {steps: 5, restarts: 1, draws: 4}}}
+"""
+
+VIEWS = """
+name: views
+data: {dataset: digits-two-views%s}
+threat: {norm: linf, budgets: [0.02]%s}
+tree: {groups: {low: ["0", "1", "2", "3", "4"], high: ["5", "6", "7", "8", "9"]}}
+nodes:
+  all: {architecture: {mlp: {hidden: [16]}}, trainer: {ibp: {eps: 0.02, ramp: [1, 2], schedule: {epochs: 4, batch: 32}}}}
+  root: {view: lidar, trainer: {standard: {schedule: {epochs: 3}}}}
+certify: {inputs: 40}
+audit: {inputs: 20, attack: {pgd: {steps: 10, restarts: 2}}}
+"""
+
+
+def rows(run, kind):
+    """All stored rows of a kind, by folder and input."""
+    found = {}
+    for part in sorted((run.folder / kind).glob("*/part-*.jsonl")):
+        for line in part.read_text().splitlines():
+            row = json.loads(line)
+            assert (part.parent.name, row["index"]) not in found, "a row is stored twice"
+            found[part.parent.name, row["index"]] = row
+    return found
+
+
+def test_one_command_trains_certifies_audits_and_reports(opened):
+    run = opened(MIXED)
+    findings, page = run_all(run)
+    assert page.exists()
+    assert findings.systems[0].name == "tree"
+    assert len(findings) == 60
+    assert (run.folder / "tree.json").exists()
+    assert all(row["done"] == row["of"] for row in status(run) if row["kind"] in ("network", "certified"))
+    root = findings.systems[0].certificates.nodes[run.tree.root]
+    assert bool((root.own > 0).any())
+    leaf = findings.systems[0].certificates.nodes[run.tree.decisions[1]]
+    assert float(leaf.radii.max()) == 0.0
+
+
+def test_the_same_command_again_redoes_nothing(opened):
+    run = opened(SMOOTHED)
+    run_all(run)
+    before = {path: path.stat().st_mtime_ns for path in run.folder.glob("networks/*/*") if path.name != ".lock"}
+    kept = rows(run, "proofs"), rows(run, "paths")
+    assert train(opened(SMOOTHED)) == {"flat": False}
+    certify(opened(SMOOTHED))
+    assert (rows(run, "proofs"), rows(run, "paths")) == kept
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("text", [MIXED, SMOOTHED])
+def test_rows_depend_neither_on_the_batch_nor_on_shards(opened, text):
+    runs = {name: opened(text, root=name) for name in ("small", "large", "shards")}
+    for run in runs.values():
+        train(run)
+    certify(runs["small"], batch=1)
+    certify(runs["large"], batch=512)
+    for number in range(3):
+        certify(runs["shards"], shard=Shard(number, 3))
+    for kind in ("paths", "proofs"):
+        assert rows(runs["small"], kind)
+        assert rows(runs["small"], kind) == rows(runs["large"], kind) == rows(runs["shards"], kind)
+
+
+def test_two_worker_processes_give_the_rows_of_one(opened):
+    one, two = opened(SMOOTHED, root="one"), opened(SMOOTHED, root="two")
+    train(one)
+    train(two, workers=2)
+    certify(one)
+    assert certify(two, workers=2) == {"inputs": 25, "finished": 25}
+    assert rows(one, "proofs") == rows(two, "proofs")
+
+
+def test_more_inputs_keep_the_rows_of_fewer(opened):
+    run = opened(SMOOTHED)
+    train(run)
+    certify(run, inputs=5)
+    first = rows(run, "proofs")
+    certify(run, inputs=9)
+    later = rows(run, "proofs")
+    assert len(first) == 5
+    assert len(later) == 9
+    assert first.items() <= later.items()
+
+
+def test_a_changed_node_is_trained_alone(opened):
+    train(opened(MIXED))
+    changed = opened(MIXED.replace("standard: {schedule: {epochs: 3}}", "standard: {schedule: {epochs: 2}}"))
+    assert changed.changed
+    assert all("trainer" in key for key in changed.changed)
+    assert train(changed) == {"flat": False, "node root": False, "node round": True, "node straight": True}
+
+
+def test_a_row_about_another_child_is_redone(opened):
+    run = opened(SMOOTHED)
+    train(run)
+    certify(run, inputs=3)
+    part = next((run.folder / "proofs").glob("*/part-*.jsonl"))
+    kept = part.read_text().splitlines()
+    row = json.loads(kept[0])
+    row["rows"][0]["chosen"] = 1 - row["rows"][0]["chosen"]
+    part.write_text("\n".join([json.dumps(row), *kept[1:]]) + "\n")
+    assert certify(run, inputs=3) == {"inputs": 3, "finished": 3}
+    assert sorted(part.read_text().splitlines()[1:]) == sorted(kept)
+
+
+def test_a_restricted_node_is_never_below_the_flat_classifier_on_the_same_draws(opened):
+    run = opened(SMOOTHED)
+    train(run)
+    certify(run)
+    found = certified(assembled(run))
+    tree, flat = found["tree"], found["flat flat"]
+    agree = (tree.answered_label() == flat.answered_label()) & (flat.answered_label() >= 0)
+    assert int(agree.sum()) > 10
+    assert bool((answer_radius(tree).values[agree] >= answer_radius(flat).values[agree]).all())
+    assert float(answer_radius(flat).values[agree].max()) > 0
+
+
+def test_path_readings_hold_at_alpha_and_joint_ones_at_their_sum(opened):
+    run = opened(SMOOTHED)
+    train(run)
+    certify(run)
+    found = certified(assembled(run))
+    assert float(found["tree"].path_alpha.max()) == 0.001
+    assert float(found["tree"].joint_alpha.max()) == pytest.approx(0.003)
+    assert float(found["flat flat"].joint_alpha.max()) == 0.001
+
+
+def test_joint_divides_alpha_by_the_smoothed_nodes_of_the_longest_path(opened):
+    run = opened(SMOOTHED.replace("{inputs: 25}", "{inputs: 5, joint: true}"))
+    train(run)
+    certify(run)
+    tree = certified(assembled(run))["tree"]
+    assert float(tree.path_alpha.max()) == pytest.approx(0.001 / 3)
+    assert float(tree.joint_alpha.max()) <= 0.001 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("text", [MIXED, SMOOTHED])
+def test_a_planted_radius_breaks_the_audit(opened, text):
+    """Every stored radius of the tree is overstated; the audit says so, and keeps what it found."""
+    run = opened(text)
+    train(run)
+    certify(run)
+    audit(run)
+    for part in (run.folder / "proofs").glob("*/part-*.jsonl"):
+        kept = [json.loads(line) for line in part.read_text().splitlines()]
+        for row in kept:
+            for each in row["rows"]:
+                each["own"] = 5.0
+                each["radii"] = [0.0 if k == each["chosen"] else 5.0 for k in range(len(each["radii"]))]
+        part.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    for kept_audit in (run.folder / "audit").glob("*/audit.json"):
+        kept_audit.unlink()
+    with pytest.raises(CertificateBroken, match="are broken"):
+        audit(run)
+    result = json.loads(next((run.folder / "audit").glob("*/audit.json")).read_text())
+    assert result["systems"]["tree"]["broken"]
+    assert result["systems"]["tree"]["flips"]
+
+
+def test_an_audit_prints_its_power(opened):
+    run = opened(MIXED)
+    train(run)
+    certify(run)
+    result = audit(run)
+    assert set(result["power"]) == {"flat", "node root"}
+    for figures in result["power"].values():
+        assert figures["share"] >= 0.99
+
+
+def test_a_node_on_a_view_out_of_reach_cannot_be_moved(opened):
+    run = opened(VIEWS % ("", ""))
+    run_all(run)
+    tree = certified(assembled(run))["tree"]
+    root = tree.nodes[run.tree.root]
+    assert bool((root.own == inf).all())
+    wrong_group = ~torch.stack([torch.isin(torch.arange(10), torch.tensor(sorted(run.tree.children(run.tree.root)[c])))
+                                for c in root.chosen.tolist()])
+    assert bool((tree.radii[wrong_group] == inf).all())
+
+
+def test_the_same_node_has_no_radius_when_its_view_is_in_reach(opened):
+    run = opened((VIEWS % ("", ", view: lidar")).replace("  all: {architecture", "  all: {view: image, architecture"))
+    train(run)
+    certify(run)
+    tree = certified(assembled(run))["tree"]
+    assert float(tree.nodes[run.tree.root].own.max()) == 0.0
+    below = [tree.nodes[node] for node in run.tree.decisions[1:]]
+    assert all(set(rows.own[rows.chosen >= 0].tolist()) <= {inf} for rows in below)
+
+
+def test_a_trusted_mask_excludes_labels_at_every_budget(opened):
+    run = opened(VIEWS % (", allowed: location", ""))
+    run_all(run)
+    assembly = assembled(run)
+    tree = certified(assembly)["tree"]
+    allowed = assembly.inputs.allowed
+    assert not bool(allowed.all())
+    assert bool((tree.radii[~allowed] == inf).all())
+    label = tree.answered_label()
+    assert bool(allowed[torch.arange(len(label)), label].all())
+
+
+def test_a_mask_in_reach_leaves_no_claim_anywhere(opened):
+    text = (VIEWS % (", allowed: location", "")).replace("norm: linf", "norm: linf, view: location, domain: all")
+    text = text.replace("  all: {architecture", "  all: {view: image, architecture")
+    run = opened(text)
+    train(run)
+    certify(run)
+    tree = certified(assembled(run))["tree"]
+    assert float(tree.radii.max()) == 0.0
+    assert all(float(rows.own.max()) == 0.0 for rows in tree.nodes.values())
+
+
+def test_a_derived_tree_appears_after_its_network(opened):
+    text = SMOOTHED.replace(
+        'tree: {groups: {low: [["0", "1"], ["2", "3", "4"]], high: ["5", "6", "7", "8", "9"]}}',
+        "tree: {build: {agglomerative: {of: flat}}, truncate: {depth: 1}}",
+    )
+    run = opened(text)
+    assert run.known_tree() is None
+    with pytest.raises(ConfigurationError, match="hiercls train"):
+        certify(run, inputs=2)
+    train(run)
+    assert run.tree.depth == 2
+    assert certify(run, inputs=2) == {"inputs": 2, "finished": 2}
+
+
+def test_evaluation_agrees_with_a_count_by_hand(opened):
+    run = opened(MIXED)
+    train(run)
+    found = evaluate(run)["tree"]
+    networks = run.networks(run.tree)
+    data = run.data.test
+    x = data.views["image"]
+    with torch.no_grad():
+        root = networks.load("node root")(x).argmax(1)
+        leaves = [networks.load(f"node {name}")(x).argmax(1) for name in ("round", "straight")]
+    children = run.tree.children(run.tree.root)
+    answers = [sorted(children[c])[int(leaves[c][k])] for k, c in enumerate(root.tolist())]
+    assert found["accuracy"] == pytest.approx(float((torch.tensor(answers) == data.truth).double().mean()))
+    right_group = [int(t) in children[c] for t, c in zip(data.truth, root.tolist(), strict=True)]
+    assert found["groups"][0] == pytest.approx(sum(right_group) / len(right_group))

@@ -1,0 +1,298 @@
+"""Trees: what they refuse, how people write them, how they are cut, drawn and stored."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import networkx as nx
+import pytest
+from brute_force import trees
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hiercls.values.drawing import as_json, as_mermaid, as_svg, as_text, from_json
+from hiercls.values.groups import groups_of, tree_from_groups
+from hiercls.values.labels import LabelTree, Node, flat_tree, grow
+from hiercls.values.truncation import truncate_depth, truncate_equal
+from hiercls.words.errors import ConfigurationError, DataError
+
+LABELS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+GROUPS = {
+    "living": {"pets": ["cat", "dog"], "hoofed": ["deer", "horse"], "others": ["bird", "frog"]},
+    "vehicles": ["airplane", "automobile", "ship", "truck"],
+}
+
+
+def of(*labels: int) -> Node:
+    return frozenset(labels)
+
+
+def same(one: LabelTree, other: LabelTree) -> bool:
+    known = {node: one.children(node) for node in one} == {node: other.children(node) for node in other}
+    return known and one.labels == other.labels and dict(one.names) == dict(other.names)
+
+
+@st.composite
+def named_trees(draw: st.DrawFn) -> LabelTree:
+    tree = draw(trees(most=9))
+    named = draw(st.sets(st.sampled_from(list(tree))))
+    return LabelTree(tree.labels, tree.graph, {node: f"group {k}" for k, node in enumerate(tree) if node in named})
+
+
+class TestTree:
+    def test_paths_levels_and_children(self):
+        tree = tree_from_groups(LABELS, GROUPS)
+        pets = of(3, 5)
+        assert tree.path(of(3)) == (tree.root, of(2, 3, 4, 5, 6, 7), pets, of(3))
+        assert [tree.level(node) for node in tree.path(of(3))] == [0, 1, 2, 3]
+        assert tree.depth == 3
+        assert tree.children(pets) == (of(3), of(5))
+        assert tree.parent(pets) == of(2, 3, 4, 5, 6, 7)
+        assert tree.parent(tree.root) is None
+        assert tree.path(tree.root) == (tree.root,)
+
+    def test_children_stand_in_the_order_of_their_smallest_label(self):
+        tree = grow("abcd", {of(0, 1, 2, 3): [of(2, 3), of(0, 1)], of(0, 1): [of(1), of(0)], of(2, 3): [of(3), of(2)]})
+        assert tree.partition() == [[0, 1], [2, 3]]
+        assert tree.decisions == (of(0, 1, 2, 3), of(0, 1), of(2, 3))
+
+    @settings(max_examples=50, deadline=None)
+    @given(trees(most=9))
+    def test_parents_come_before_their_children(self, tree: LabelTree):
+        order = list(tree)
+        assert sorted(order, key=tree.level) == order
+        assert {node for node in tree if len(node) > 1} == set(tree.decisions)
+        for node in tree.decisions:
+            assert frozenset().union(*tree.children(node)) == node
+            assert all(
+                tree.level(child) == tree.level(node) + 1 == len(tree.path(child)) - 1 for child in tree.children(node)
+            )
+
+    def test_nodes_without_a_name_are_told_by_their_labels(self):
+        tree = tree_from_groups(LABELS, [["cat", "dog"], {"rest": [x for x in LABELS if x not in ("cat", "dog")]}])
+        assert tree.name(of(3, 5)) == "[cat, dog]"
+        assert tree.name(tree.root) == "root"
+        assert tree.name(of(3)) == "cat"
+
+    @pytest.mark.parametrize(
+        ("children", "message"),
+        [
+            ({of(0, 1, 2): [of(0), of(1)]}, "children of root do not partition it"),
+            ({of(0, 1, 2): [of(0, 1), of(1, 2)]}, "children of root do not partition it"),
+            ({of(0, 1, 2): [of(), of(0), of(1), of(2)]}, "children of root do not partition it"),
+            ({of(0, 1, 2): [of(0, 1, 2)]}, "children of root do not partition it"),
+            ({of(0, 1, 2): [of(0, 1), of(2)]}, r"\[a, b\] holds several labels but no classifier decides"),
+            ({of(0, 1): [of(0), of(1)]}, "not a tree from the set of all labels"),
+            (
+                {of(0, 1, 2, 3): [of(0, 1, 2), of(3)], of(0, 1, 2): [of(0), of(1), of(2)]},
+                "not a tree from the set of all labels",
+            ),
+        ],
+    )
+    def test_what_is_no_tree_of_partitions_is_refused(self, children, message: str):
+        with pytest.raises(ConfigurationError, match=message):
+            LabelTree(("a", "b", "c"), nx.DiGraph([(p, c) for p, parts in children.items() for c in parts]))
+
+    def test_two_children_of_one_name_are_refused(self):
+        with pytest.raises(ConfigurationError, match="two children of root are called 'c'"):
+            tree_from_groups("abc", [{"c": ["a", "b"]}, "c"])
+
+    def test_a_chain_of_a_thousand_labels_is_no_burden(self):
+        tree = chain(1000)
+        assert tree.depth == 999
+        assert len(tree.path(of(999))) == 1000
+        nested = tree.partition()
+        for label in range(998):
+            assert nested[0] == label
+            nested = nested[1]
+        assert nested == [998, 999]
+        assert same(from_json(as_json(tree)), tree)
+        assert truncate_depth(tree, 2).depth == 3
+
+
+def chain(count: int) -> LabelTree:
+    return grow(
+        [f"label {k}" for k in range(count)],
+        {frozenset(range(k, count)): [of(k), frozenset(range(k + 1, count))] for k in range(count - 1)},
+    )
+
+
+class TestGroups:
+    def test_nested_mappings_name_the_nodes(self):
+        tree = tree_from_groups(LABELS, GROUPS)
+        assert tree.names == {
+            of(2, 3, 4, 5, 6, 7): "living",
+            of(3, 5): "pets",
+            of(4, 7): "hoofed",
+            of(2, 6): "others",
+            of(0, 1, 8, 9): "vehicles",
+        }
+        assert tree.partition() == [[0, 1, 8, 9], [[2, 6], [3, 5], [4, 7]]]
+
+    def test_lists_of_lists_and_uneven_depth(self):
+        assert tree_from_groups("abcde", ["a", ["b", ["c", "d"]], "e"]).partition() == [0, [1, [2, 3]], 4]
+
+    def test_a_group_of_one_label_is_that_leaf_under_the_groups_name(self):
+        for octagon in (["stop"], "stop"):
+            tree = tree_from_groups(["yield", "stop", "go"], {"octagon": octagon, "rest": ["yield", "go"]})
+            assert tree.partition() == [[0, 2], 1]
+            assert tree.name(of(1)) == "octagon"
+
+    def test_named_and_unnamed_groups_stand_side_by_side_in_a_list(self):
+        tree = tree_from_groups("abcde", [{"left": ["a", "b"]}, ["c", "d"], "e"])
+        assert tree.names == {of(0, 1): "left"}
+        assert tree.partition() == [[0, 1], [2, 3], 4]
+
+    def test_whole_numbers_are_read_as_text(self):
+        tree = tree_from_groups([str(k) for k in range(4)], {"even": [0, 2], 1: [1, "3"]})
+        assert tree.names == {of(0, 2): "even", of(1, 3): "1"}
+
+    @settings(max_examples=80, deadline=None)
+    @given(named_trees())
+    def test_written_groups_read_back_as_the_same_tree(self, tree: LabelTree):
+        assert same(tree_from_groups(tree.labels, groups_of(tree)), tree)
+
+    def test_the_order_in_a_file_never_matters(self):
+        backwards = {"vehicles": GROUPS["vehicles"][::-1], "living": dict(reversed(GROUPS["living"].items()))}
+        assert same(tree_from_groups(LABELS, backwards), tree_from_groups(LABELS, GROUPS))
+
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [
+            (["a", "b"], "tree.groups: label 'c' stands in no group; every label stands in exactly one"),
+            (["a"], "tree.groups: labels 'b', 'c' stand in no group; every label stands in exactly one"),
+            (
+                {"x": ["a", "b"], "y": ["b", "c"]},
+                "tree.groups.y: label 'b' stands also in tree.groups.x; keep one of the two",
+            ),
+            (["a", "b", "c", "c"], "tree.groups: label 'c' stands twice; keep one of the two"),
+            ({"x": ["a", "aa"]}, "tree.groups.x: unknown label 'aa'; did you mean 'a'?"),
+            ({"x": ["a", "zzz"]}, "tree.groups.x: unknown label 'zzz'; the labels are a, b, c"),
+            ({"x": ["a", "b"], "y": []}, "tree.groups.y: an empty group; name at least one label"),
+            ({"x": {"y": {}}}, "tree.groups.x.y: an empty group; name at least one label"),
+            ({"x": None}, "tree.groups.x: found None; write a label, a list or a mapping of groups"),
+            ([True, "b", "c"], "tree.groups: found True; write a label, a list or a mapping of groups"),
+            (
+                {"x": {"y": ["a", "b"]}, "z": "c"},
+                "tree.groups: 'y' and 'x' name the same labels; keep one name",
+            ),
+        ],
+    )
+    def test_a_mistake_is_told_in_one_sentence(self, groups, message: str):
+        with pytest.raises(ConfigurationError) as told:
+            tree_from_groups("abc", groups)
+        assert str(told.value) == message
+
+    def test_one_label_is_no_tree(self):
+        with pytest.raises(ConfigurationError, match="at least two labels"):
+            tree_from_groups(["a"], ["a"])
+
+
+class TestTruncation:
+    def test_decisions_above_the_depth_stay_and_one_decides_the_rest(self):
+        tree = tree_from_groups(LABELS, GROUPS)
+        assert truncate_depth(tree, 0).partition() == flat_tree(LABELS).partition()
+        cut = truncate_depth(tree, 1)
+        assert cut.partition() == [[0, 1, 8, 9], [2, 3, 4, 5, 6, 7]]
+        assert cut.names == {of(0, 1, 8, 9): "vehicles", of(2, 3, 4, 5, 6, 7): "living"}
+        assert same(truncate_depth(tree, 2), tree)
+        assert same(truncate_depth(tree, 7), tree)
+
+    @settings(max_examples=50, deadline=None)
+    @given(named_trees(), st.integers(0, 5))
+    def test_a_tree_cut_at_a_depth_has_at_most_one_more_level_of_decisions(self, tree: LabelTree, depth: int):
+        cut = truncate_depth(tree, depth)
+        assert cut.depth == min(tree.depth, depth + 1)
+        kept = {node for node in tree.decisions if tree.level(node) <= depth}
+        assert set(cut.decisions) == kept
+        for node in kept:
+            expected = tree.children(node) if tree.level(node) < depth else tuple(of(label) for label in sorted(node))
+            assert cut.children(node) == expected
+
+    def test_a_negative_depth_is_refused(self):
+        with pytest.raises(ConfigurationError, match="found -1; write 0 or more"):
+            truncate_depth(flat_tree("ab"), -1)
+
+    @settings(max_examples=50, deadline=None)
+    @given(named_trees(), st.data())
+    def test_every_largest_subtree_of_one_criterion_is_one_decision(self, tree: LabelTree, data: st.DataObject):
+        criterion = {node: data.draw(st.sampled_from("xy")) for node in tree.decisions}
+        cut = truncate_equal(tree, criterion.__getitem__)
+
+        def agrees(node: Node) -> bool:
+            return len({criterion[other] for other in tree.decisions if other <= node}) == 1
+
+        for node in tree.decisions:
+            below = any(agrees(above) for above in tree.path(node)[:-1])
+            assert (node in set(cut.decisions)) == (not below)
+            if not below:
+                leaves = tuple(of(label) for label in sorted(node))
+                assert cut.children(node) == (leaves if agrees(node) else tree.children(node))
+
+    def test_names_of_nodes_that_are_gone_are_forgotten(self):
+        tree = tree_from_groups(LABELS, GROUPS)
+        assert set(truncate_equal(tree, lambda node: "same").names) == set()
+
+
+class TestDrawing:
+    def test_text(self):
+        tree = tree_from_groups("abcd", {"left": ["a", "b"], "octagon": "c", "x": ["d"]})
+        assert as_text(tree) == "root\n├─ left\n│  ├─ a\n│  └─ b\n├─ octagon: c\n└─ x: d"
+
+    def test_groups_without_a_name_are_drawn_by_their_size(self):
+        assert as_text(tree_from_groups("abc", [["a", "b"], "c"])) == "root\n├─ 2 labels\n│  ├─ a\n│  └─ b\n└─ c"
+
+    def test_mermaid_has_a_node_and_an_edge_for_each_and_escapes_signs(self):
+        drawn = as_mermaid(tree_from_groups(['say "a"', "b", "c"], {"<x>": ['say "a"', "b"], "y": "c"}))
+        assert drawn.splitlines() == [
+            "flowchart LR",
+            '    n0["root"]',
+            '    n1["#60;x#62;"]',
+            '    n2(["y: c"])',
+            '    n3(["say #34;a#34;"])',
+            '    n4(["b"])',
+            "    n0 --> n1",
+            "    n0 --> n2",
+            "    n1 --> n3",
+            "    n1 --> n4",
+        ]
+
+    @settings(max_examples=30, deadline=None)
+    @given(named_trees())
+    def test_json_comes_back_exactly(self, tree: LabelTree):
+        assert same(from_json(as_json(tree)), tree)
+        assert as_json(from_json(as_json(tree))) == as_json(tree)
+
+    def test_json_is_readable_by_others(self):
+        stored = json.loads(as_json(tree_from_groups(["ä", "b", "c"], {"x": ["ä", "b"], "c": "c"})))
+        assert stored["labels"] == ["ä", "b", "c"]
+        assert stored["nodes"][1] == {"labels": [0, 1], "parent": 0, "name": "x"}
+
+    @pytest.mark.parametrize(
+        "text", ["", "[]", '{"labels": ["a"]}', '{"labels": [], "nodes": [{"labels": [0], "parent": 4}]}']
+    )
+    def test_what_is_no_stored_tree_is_a_data_error(self, text: str):
+        with pytest.raises(DataError, match="not a stored tree"):
+            from_json(text)
+
+    def test_a_stored_tree_that_cannot_be_is_refused(self):
+        stored = json.loads(as_json(flat_tree("abc")))
+        del stored["nodes"][3]
+        with pytest.raises(ConfigurationError, match="do not partition"):
+            from_json(json.dumps(stored))
+
+    @settings(max_examples=20, deadline=None)
+    @given(named_trees())
+    def test_svg_stands_alone_and_shows_every_node_inside_its_frame(self, tree: LabelTree):
+        drawn = ElementTree.fromstring(as_svg(tree))
+        space = "{http://www.w3.org/2000/svg}"
+        width, height = float(drawn.get("width")), float(drawn.get("height"))
+        texts = list(drawn.iter(f"{space}text"))
+        assert len(texts) == len(list(tree))
+        assert all(0 < float(text.get("x")) < width and 0 < float(text.get("y")) < height for text in texts)
+        leaves = [float(text.get("y")) for text in texts if text.get("text-anchor") is None]
+        assert len(leaves) == len(tree.labels)
+        assert min(b - a for a, b in zip(sorted(leaves), sorted(leaves)[1:], strict=False)) >= 20
+        assert "href" not in as_svg(tree)
+
+    def test_svg_escapes_names(self):
+        assert "&lt;b&gt; &amp; c" in as_svg(flat_tree(["a", "<b> & c"]))
