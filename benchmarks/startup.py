@@ -1,6 +1,6 @@
 """How long `hiercls --help` takes, beside an empty Python.
 
-    python benchmarks/startup.py --output docs/results/startup.json
+python benchmarks/startup.py --output docs/results/startup.json
 """
 
 import argparse

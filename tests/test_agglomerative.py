@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from hiercls_plugins.agglomerative.components import Agglomerative
 from pydantic import ValidationError
 from sklearn.cluster import AgglomerativeClustering
 from torch import nn
@@ -11,6 +10,7 @@ from hiercls.contracts.components import Task
 from hiercls.contracts.context import Context
 from hiercls.words.errors import ConfigurationError
 from hiercls.words.threats import Domain
+from hiercls_plugins.agglomerative.components import Agglomerative
 
 NOTHING = Task(torch.zeros(0, 2), torch.zeros(0).long(), torch.zeros(0, 2), torch.zeros(0).long(), (), Domain())
 LABELS = tuple("abcdefgh")

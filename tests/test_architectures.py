@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from hiercls_plugins.architectures.components import Cnn7, CnnSmall, Linear, Mlp, Normalize, ResNet20, ResNet110
 from torch import nn
 
 from hiercls.words.errors import ConfigurationError
+from hiercls_plugins.architectures.components import Cnn7, CnnSmall, Linear, Mlp, Normalize, ResNet20, ResNet110
 
 SMALL_IMAGE = (3, 8, 8)
 ALL = [Linear(), Mlp(hidden=(7, 5)), CnnSmall(), CnnSmall(batch_norm=False), Cnn7(width=16), ResNet20(width=2)]

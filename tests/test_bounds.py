@@ -7,18 +7,18 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from hiercls_plugins.bounds.bounded import Bounded
-from hiercls_plugins.bounds.boxes import Box, around, enclosing
-from hiercls_plugins.bounds.exclusion import excluded
-from hiercls_plugins.bounds.precision import FullPrecision, full_precision
-from hiercls_plugins.bounds.rounding import FLOAT32, PLAIN
-from hiercls_plugins.bounds.search import Search, largest_budgets
 from torch import nn
 
 from hiercls.testing.components import copied, require_untouched
 from hiercls.values.heads import Head, restricted, retrained
 from hiercls.words.errors import HierclsError, OutsideDomain
 from hiercls.words.threats import EVERYWHERE, Domain
+from hiercls_plugins.bounds.bounded import Bounded
+from hiercls_plugins.bounds.boxes import Box, around, enclosing
+from hiercls_plugins.bounds.exclusion import excluded
+from hiercls_plugins.bounds.precision import FullPrecision, full_precision
+from hiercls_plugins.bounds.rounding import FLOAT32, PLAIN
+from hiercls_plugins.bounds.search import Search, largest_budgets
 
 UNIT = Domain()
 
@@ -48,6 +48,19 @@ class Residual(nn.Module):
 
     def forward(self, x):
         return F.relu(self.after(self.second(self.first(x)) + self.shortcut(x)))
+
+
+class Forked(nn.Module):
+    """A convolution whose output goes into a batch norm and around it."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(2, 3, 3)
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        x = self.convolution(x)
+        return self.norm(x) + x
 
 
 class Functions(nn.Module):
@@ -86,6 +99,7 @@ NETWORKS = {
     "folded back": lambda: convolutional(nn.Conv2d(2, 3, 3), nn.LeakyReLU(-0.3), nn.ConstantPad2d(1, 0.5)),
     "standardised": lambda: Standardised(convolutional(nn.Conv2d(2, 4, 3), nn.ReLU())),
     "residual": lambda: convolutional(Residual(2, 4), nn.MaxPool2d(2), Residual(4, 3), nn.AdaptiveAvgPool2d(1)),
+    "forked": lambda: convolutional(Forked(), nn.ReLU()),
     "functions": Functions,
     "no linear end": lambda: nn.Sequential(nn.Conv2d(2, 4, 8), nn.Flatten(), nn.Linear(4, 4), nn.ReLU()),
 }
@@ -136,6 +150,13 @@ def test_a_certificate_widens_a_box_by_a_few_parts_in_a_million():
     found = certifying(linear([[-1.0, 5.0]])).outputs(box)
     assert -1 - 2e-5 < found.lower.item() < -1
     assert 21 < found.upper.item() < 21 + 2e-5
+
+
+def test_a_leaky_relu_of_negative_slope_turns_at_zero():
+    box = Box(torch.tensor([[0.5, 2.0]]), torch.tensor([[1.5, 1.0]]))
+    found = Bounded(nn.Sequential(nn.LeakyReLU(-0.5)).eval()).outputs(box)
+    assert found.lower.tolist() == [[0.0, 1.0]]
+    assert found.upper.tolist() == [[2.0, 3.0]]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -319,7 +340,7 @@ def test_training_bounds_and_their_gradients_are_those_of_the_formulas():
         assert torch.allclose(one, other, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["dense", "strided", "residual"])
+@pytest.mark.parametrize("name", ["dense", "strided", "residual", "forked"])
 def test_bounds_in_training_are_those_in_eval_mode_with_the_statistics_of_the_batch(name):
     made = network(name).double().train()
     x = torch.rand(16, 2, 8, 8, dtype=torch.float64)

@@ -1,15 +1,5 @@
 """The first-party components, by the kit that a stranger's inherit."""
 
-from hiercls_plugins.architectures.components import Cnn7, CnnSmall, Linear, Mlp, ResNet20
-from hiercls_plugins.datasets.digits import Digits, DigitsTwoViews
-from hiercls_plugins.exact_linear.certifier import ExactLinear
-from hiercls_plugins.ibp.certifier import IbpCertifier
-from hiercls_plugins.ibp.trainer import Ibp
-from hiercls_plugins.pgd.components import Pgd
-from hiercls_plugins.smoothing.certifier import Smoothing
-from hiercls_plugins.smoothing.trainer import Gaussian
-from hiercls_plugins.standard.components import Standard
-
 from hiercls.contracts.schedules import Schedule
 from hiercls.testing import (
     ArchitectureConformance,
@@ -19,6 +9,15 @@ from hiercls.testing import (
     TrainerConformance,
 )
 from hiercls.words.norms import L1, L2, LINF, Norm
+from hiercls_plugins.architectures.components import Cnn7, CnnSmall, Linear, Mlp, ResNet20
+from hiercls_plugins.datasets.digits import Digits, DigitsTwoViews
+from hiercls_plugins.exact_linear.certifier import ExactLinear
+from hiercls_plugins.ibp.certifier import IbpCertifier
+from hiercls_plugins.ibp.trainer import Ibp
+from hiercls_plugins.pgd.components import Pgd
+from hiercls_plugins.smoothing.certifier import Smoothing
+from hiercls_plugins.smoothing.trainer import Gaussian
+from hiercls_plugins.standard.components import Standard
 
 SHORT = Schedule(epochs=8, batch=32, rate=0.01)
 

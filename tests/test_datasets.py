@@ -8,15 +8,15 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from hiercls_plugins.datasets.digits import Digits, DigitsTwoViews
-from hiercls_plugins.datasets.files import Cifar10, Cifar10Jpeg, FashionMnist, Gtsrb
-from hiercls_plugins.datasets.folder import ImageFolder
-from hiercls_plugins.datasets.names import CIFAR10
 
 from hiercls.values.views import require_domain
 from hiercls.words.errors import DataError, PluginError
 from hiercls.words.threats import Domain
 from hiercls.words.torchvision_door import torchvision
+from hiercls_plugins.datasets.digits import Digits, DigitsTwoViews
+from hiercls_plugins.datasets.files import Cifar10, Cifar10Jpeg, FashionMnist, Gtsrb
+from hiercls_plugins.datasets.folder import ImageFolder
+from hiercls_plugins.datasets.names import CIFAR10
 
 WITH_PICTURES = pytest.mark.skipif(find_spec("PIL") is None, reason="pillow is not installed")
 WITH_TABLES = pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed")

@@ -5,7 +5,6 @@ from math import inf, sqrt
 
 import pytest
 import torch
-from hiercls_plugins.exact_linear.certifier import ExactLinear
 from torch import nn
 
 from hiercls.contracts.context import Context
@@ -18,6 +17,7 @@ from hiercls.values.views import Inputs
 from hiercls.words.errors import HierclsError
 from hiercls.words.norms import L1, L2, LINF, Norm
 from hiercls.words.threats import EVERYWHERE, Domain, Threat
+from hiercls_plugins.exact_linear.certifier import ExactLinear
 
 NORMS = (LINF, L2, L1, Norm(3.0))
 

@@ -8,8 +8,6 @@ from itertools import count
 
 import pytest
 import torch
-from hiercls_plugins.datasets.digits import Digits
-from hiercls_plugins.standard.components import Standard
 from pydantic import ValidationError
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -22,6 +20,8 @@ from hiercls.contracts.fitting import Stateless, accuracy, descend
 from hiercls.contracts.schedules import Schedule, Steps
 from hiercls.words.errors import ConfigurationError, DataError, HierclsError
 from hiercls.words.threats import Domain
+from hiercls_plugins.datasets.digits import Digits
+from hiercls_plugins.standard.components import Standard
 
 PARTS = (frozenset({0}), frozenset({1}))
 

@@ -5,14 +5,6 @@ from math import pi, sqrt
 import pytest
 import torch
 import torch.nn.functional as F
-from hiercls_plugins.bounds.bounded import Bounded
-from hiercls_plugins.bounds.boxes import Box, around
-from hiercls_plugins.ibp.certifier import IbpCertifier
-from hiercls_plugins.ibp.initial import draw_fast_weights
-from hiercls_plugins.ibp.objective import WorstCase, worst_case
-from hiercls_plugins.ibp.ramp import Ramp
-from hiercls_plugins.ibp.regulariser import imbalance, looseness, penalty
-from hiercls_plugins.ibp.trainer import Ibp
 from pydantic import ValidationError
 from torch import nn
 
@@ -28,6 +20,14 @@ from hiercls.values.views import Inputs
 from hiercls.words.errors import HierclsError
 from hiercls.words.norms import LINF
 from hiercls.words.threats import Domain, Threat
+from hiercls_plugins.bounds.bounded import Bounded
+from hiercls_plugins.bounds.boxes import Box, around
+from hiercls_plugins.ibp.certifier import IbpCertifier
+from hiercls_plugins.ibp.initial import draw_fast_weights
+from hiercls_plugins.ibp.objective import WorstCase, worst_case
+from hiercls_plugins.ibp.ramp import Ramp
+from hiercls_plugins.ibp.regulariser import imbalance, looseness, penalty
+from hiercls_plugins.ibp.trainer import Ibp
 
 UNIT = Domain()
 SHORT = Schedule(epochs=12, batch=32, rate=5e-3, clip=10.0)
@@ -189,7 +189,7 @@ def slow_imbalance(box):
     return sum(F.relu(0.5 - torch.minimum(ratio, 1 / ratio)) / 0.5 for ratio in (mean, variance))
 
 
-@pytest.mark.parametrize("shift", [0.8, -0.3])
+@pytest.mark.parametrize("shift", [0.8, -0.3, 1.8])
 def test_the_imbalance_and_its_gradient_are_those_of_the_formulas(shift):
     torch.manual_seed(0)
     centre = (torch.randn(8, 50, dtype=torch.float64) + shift).requires_grad_(True)

@@ -60,6 +60,9 @@ class TestTree:
     def test_parents_come_before_their_children(self, tree: LabelTree):
         order = list(tree)
         assert sorted(order, key=tree.level) == order
+        for node in tree.decisions:
+            first = order.index(tree.children(node)[0])
+            assert tuple(order[first : first + len(tree.children(node))]) == tree.children(node)
         assert {node for node in tree if len(node) > 1} == set(tree.decisions)
         for node in tree.decisions:
             assert frozenset().union(*tree.children(node)) == node

@@ -63,6 +63,12 @@ class TestFactor:
             assert mpmath.mpf(factor) < exact
             assert mpmath.mpf(factor) > exact * (1 - mpmath.mpf("2e-14"))
 
+    @pytest.mark.parametrize(("held", "asked"), [(1.06, 5.0), (1.64, 13.0), (1.29, 5.0)])
+    def test_the_rounding_of_the_exponent_never_raises_it(self, held: float, asked: float):
+        """On ImageNet's 150,528 entries an exponent's last bit weighs as much as the factor's."""
+        factor = radius_factor(Norm(held), Norm(asked), 150_528)
+        assert mpmath.mpf(factor) < exact_factor(Norm(held), Norm(asked), 150_528)
+
     def test_known_factors(self):
         assert radius_factor(L2, LINF, 3072) == pytest.approx(1 / math.sqrt(3072), rel=1e-13)
         assert radius_factor(L1, LINF, 784) == pytest.approx(1 / 784, rel=1e-13)

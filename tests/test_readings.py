@@ -110,7 +110,7 @@ def test_a_label_is_never_answered_up_to_its_radius(world: World):
 
 
 @everything
-@given(worlds(), st.data())
+@given(worlds(masked=True), st.data())
 def test_affinity_is_the_largest_budget_at_which_one_set_holds_every_answer(world: World, data: st.DataObject):
     labels = range(len(world.tree.labels))
     drawn = data.draw(st.lists(st.frozensets(st.sampled_from(labels)), max_size=4))
@@ -219,6 +219,27 @@ def test_every_reading_names_its_kind_and_level():
         information_gain(certificates, 0.1, torch.tensor([0])),
     ]
     assert [(reading.kind, reading.alpha) for reading in joint] == [("joint", 0.003)] * 5
+
+
+def test_affinity_asks_that_the_set_holds_the_whole_answer():
+    """The answer is the set of b and c, of which c is not allowed: {b} does not hold it."""
+    tree = tree_from_groups(list("abc"), ["a", ["b", "c"]])
+    root, inner = tree.decisions
+    inf, zero = torch.tensor([math.inf], dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    nodes = {
+        root: NodeCertificates(tree.children(root), torch.tensor([1]), inf, torch.stack([inf, zero], 1), 0.0, SCOPE),
+        inner: NodeCertificates(
+            tree.children(inner), torch.tensor([-1]), zero, torch.stack([zero, inf], 1), 0.0, SCOPE
+        ),
+    }
+    certificates = compose(tree, nodes)
+    assert affinity_radius(certificates, [frozenset((1,))]).values.tolist() == [0.0]
+    assert affinity_radius(certificates, [frozenset((1, 2))]).values.tolist() == [math.inf]
+
+
+def test_without_a_budget_the_label_set_still_holds_the_answer():
+    tree, nodes = abstaining()
+    assert label_set(compose(tree, nodes), 0.0).values.tolist() == [[False, True, True]]
 
 
 def test_a_set_of_all_labels_is_refused():

@@ -5,9 +5,6 @@ from math import inf, nextafter
 import numpy as np
 import pytest
 import torch
-from hiercls_plugins.smoothing.certifier import Smoothing
-from hiercls_plugins.smoothing.engine import Smoothed
-from hiercls_plugins.smoothing.statistics import lower_bound
 from scipy.stats import binom, norm
 
 from hiercls.contracts.provers import Claim
@@ -20,6 +17,9 @@ from hiercls.values.readings import answer_radius, group_radius, label_set
 from hiercls.values.views import Inputs
 from hiercls.words.norms import L2
 from hiercls.words.threats import EVERYWHERE
+from hiercls_plugins.smoothing.certifier import Smoothing
+from hiercls_plugins.smoothing.engine import Smoothed
+from hiercls_plugins.smoothing.statistics import lower_bound
 
 ALPHA = 0.05
 REPETITIONS = 4000

@@ -6,9 +6,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hiercls_plugins.smoothing.certifier import Smoothing
-from hiercls_plugins.smoothing.statistics import one_sided, two_sided
-from hiercls_plugins.smoothing.trainer import Gaussian
 from pydantic import ValidationError
 from scipy.stats import kstest, norm
 from torch import nn
@@ -23,6 +20,9 @@ from hiercls.values.views import Inputs
 from hiercls.words.errors import ConfigurationError
 from hiercls.words.norms import L2
 from hiercls.words.threats import EVERYWHERE, Threat
+from hiercls_plugins.smoothing.certifier import Smoothing
+from hiercls_plugins.smoothing.statistics import one_sided, two_sided
+from hiercls_plugins.smoothing.trainer import Gaussian
 
 CPU = torch.device("cpu")
 
@@ -583,9 +583,8 @@ def test_training_on_noise_learns_the_smoothed_boundary():
 
 
 def test_the_objective_sees_fresh_unclipped_noise_named_by_its_step():
-    from hiercls_plugins.smoothing.noise import NoisyCrossEntropy
-
     from hiercls.contracts.fitting import Moment
+    from hiercls_plugins.smoothing.noise import NoisyCrossEntropy
 
     seen = []
 

@@ -6,6 +6,9 @@ from math import comb, inf
 import mpmath
 import numpy as np
 import pytest
+from scipy.stats import binom, binomtest, norm
+from statsmodels.stats.proportion import proportion_confint
+
 from hiercls_plugins.smoothing import statistics
 from hiercls_plugins.smoothing.statistics import (
     COLUMNS,
@@ -19,8 +22,6 @@ from hiercls_plugins.smoothing.statistics import (
     two_sided_p,
     upper_bound,
 )
-from scipy.stats import binom, binomtest, norm
-from statsmodels.stats.proportion import proportion_confint
 
 DRAWS = (1, 2, 10, 47, 1000, 100_000)
 LEVELS = (0.05, 0.001, 1e-6)

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from hiercls_plugins.verified_error.components import VerifiedError
 
 from hiercls.values.certificates import NodeCertificates, Scope, others
 from hiercls.values.compose import compose
@@ -11,6 +10,7 @@ from hiercls.values.labels import flat_tree, grow
 from hiercls.words.errors import ConfigurationError, DataError
 from hiercls.words.norms import LINF
 from hiercls.words.threats import Domain, Threat
+from hiercls_plugins.verified_error.components import VerifiedError
 
 LABELS = ("a", "b", "c", "d", "e")
 LEFT, RIGHT = frozenset({0, 1}), frozenset({2, 3, 4})

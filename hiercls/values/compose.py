@@ -69,8 +69,7 @@ def _answers(tree: LabelTree, nodes: Mapping[Node, NodeCertificates]) -> torch.T
         if node not in nodes:
             continue
         chosen = nodes[node].chosen
-        places = torch.tensor([place[child] for child in tree.children(node)])
-        answer = torch.where(chosen >= 0, places[chosen.clamp_min(0)], answer)
+        answer = torch.where(chosen >= 0, chosen + place[tree.children(node)[0]], answer)
     return answer
 
 

@@ -107,6 +107,7 @@ class LabelTree:
         return found[self.root]
 
     def __iter__(self) -> Iterator[Node]:
+        """All nodes, parents before their children, the children of a node side by side in their order."""
         return iter(self._levels)
 
 

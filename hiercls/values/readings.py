@@ -66,8 +66,8 @@ def certified_node(certificates: LabelCertificates, budget: float) -> Reading:
     for node, rows in _on_path(certificates):
         here = rows.chosen != UNREACHED
         standing &= ~here | ((rows.own > 0) & (rows.own >= budget))
-        places = torch.tensor([place[child] for child in tree.children(node)])
-        deepest = torch.where(here & standing & (rows.chosen >= 0), places[rows.chosen.clamp_min(0)], deepest)
+        taken = rows.chosen + place[tree.children(node)[0]]
+        deepest = torch.where(here & standing & (rows.chosen >= 0), taken, deepest)
     return _path(certificates, deepest)
 
 

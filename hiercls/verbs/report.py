@@ -1,6 +1,5 @@
 """Gather what a run found, and hand it to the report."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from hiercls.verbs.reporting.page import write_report
 from hiercls.whole.classifier import Classifier
 from hiercls.whole.plan import Job
 from hiercls.whole.runs import Run, environment
+from hiercls.wiring.recipe import Recipe
 
 
 def report(run: Run) -> tuple[Findings, Path]:
@@ -74,27 +74,30 @@ def node_facts(assembly: Assembly, classifier: Classifier, evaluation: Mapping[s
         deployed = classifier.nodes[node]
         job = jobs[deployed.job]
         parameters = int(read_json(networks.place(job.name) / "meta.json")["parameters"])
-        certifier = None if deployed.certifier is None else described(deployed.certifier)
-        decides = _decides(job, named=deployed.job in assembly.run.recipe.networks)
+        certifier = None if deployed.certifier is None else described(assembly.run.recipe, deployed.certifier)
+        decides = _decides(assembly.run.recipe, job)
         view, name = deployed.view, tree.name(node)
         level = tree.level(node)
         facts.append(NodeFact(name, level, decides, certifier, view, deployed.in_reach, parameters, measured.get(name)))
     return tuple(facts)
 
 
-def _decides(job: Job, named: bool) -> str:
-    how = f"restricted from {job.name}: " if named else "retrained "
-    return f"{how}{described(job.architecture)}, {described(job.trainer)}"
+def _decides(recipe: Recipe, job: Job) -> str:
+    how = f"restricted from {job.name}: " if job.name in recipe.networks else "retrained "
+    return f"{how}{described(recipe, job.architecture)}, {described(recipe, job.trainer)}"
 
 
-def described(component: Component) -> str:
-    """A component in words: its class, and the options that differ from their defaults."""
+def described(recipe: Recipe, component: Component) -> str:
+    """A component in words: its name in the YAML, and the options that differ from their defaults."""
+    (name,) = recipe.document(component)
     options = component.model_dump(mode="json", exclude_defaults=True)
-    shown = ", ".join(
-        f"{name} {json.dumps(value) if isinstance(value, dict) else value}" for name, value in options.items()
-    )
-    name = type(component).__name__
-    return f"{name} ({shown})" if shown else name
+    return f"{name} ({_options(options)})" if options else name
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    """Options on one line; those of a nested value stand in its place."""
+    shown = (_options(value) if isinstance(value, Mapping) else f"{name} {value}" for name, value in options.items())
+    return ", ".join(shown)
 
 
 def _metrics(assembly: Assembly, systems: tuple[System, ...]) -> dict[str, dict[str, float]]:

@@ -12,6 +12,9 @@ from hiercls.values.labels import LabelTree, Node, flat_tree
 from hiercls.wiring.recipe import NodeSpec, Recipe
 from hiercls.words.errors import ConfigurationError
 
+TREE = "tree"
+"""The name of the system that is the recipe's tree; baselines have the names of their networks."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -116,7 +119,7 @@ def _tree_system(recipe: Recipe, tree: LabelTree) -> System:
         job = node_job_name(tree, node) if spec.restrict is None else spec.restrict
         head = retrained(tree.children(node)) if spec.restrict is None else restricted(tree.children(node))
         placements[node] = Placement(job, head, spec.certifier, spec.view)
-    return System("tree", tree, placements)
+    return System(TREE, tree, placements)
 
 
 def _baseline(recipe: Recipe, labels: Sequence[str], name: str) -> System:
@@ -124,7 +127,9 @@ def _baseline(recipe: Recipe, labels: Sequence[str], name: str) -> System:
     spec = recipe.networks[name]
     head = restricted(tree.children(tree.root))
     view = spec.view or recipe.threat.view
-    return System(f"flat {name}", tree, {tree.root: Placement(name, head, spec.certifier, view)})
+    if name == TREE:
+        raise ConfigurationError(f"baseline: a network called {name!r} cannot stand beside the tree; rename it")
+    return System(name, tree, {tree.root: Placement(name, head, spec.certifier, view)})
 
 
 def _steps(recipe: Recipe, jobs: Mapping[str, Job], systems: Sequence[System], tree: LabelTree | None) -> list[Step]:

@@ -19,11 +19,9 @@ from hiercls.values.records import Appender, digest, write_atomic
 from hiercls.whole.data import Data
 from hiercls.whole.networks import Networks
 from hiercls.whole.plan import Plan, identity, named_jobs, plan
-from hiercls.wiring.recipe import Recipe, load_recipe
+from hiercls.wiring.recipe import RESOLVED, Recipe, load_recipe
 from hiercls.wiring.registry import Registry
 from hiercls.words.errors import ConfigurationError, DataError
-
-RECIPE = "recipe.resolved.yaml"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +92,7 @@ class Run:
         Raises:
             DataError: the folder cannot be written.
         """
-        write_atomic(self.folder / RECIPE, self.recipe.resolved())
+        write_atomic(self.folder / RESOLVED, self.recipe.resolved())
         write_atomic(self.folder / "env.json", json.dumps(environment(), indent=2) + "\n")
         tree = self.known_tree()
         if tree is not None:
@@ -127,13 +125,13 @@ def open_run(
         DataError: there is no such file, or the folder is no run.
     """
     if path.is_dir():
-        if not (path / RECIPE).exists():
-            raise DataError(f"{path}: is not a run: it holds no {RECIPE}")
-        recipe = load_recipe(path / RECIPE, registry, root=data_root, allow_plugins=True)
+        if not (path / RESOLVED).exists():
+            raise DataError(f"{path}: is not a run: it holds no {RESOLVED}")
+        recipe = load_recipe(path / RESOLVED, registry, root=data_root, allow_plugins=True)
         return Run(path, recipe, _data(recipe, data_root))
     recipe = load_recipe(path, registry, root=data_root, allow_plugins=allow_plugins)
     folder = root / recipe.name
-    return Run(folder, recipe, _data(recipe, data_root), _changed(folder / RECIPE, recipe.resolved()))
+    return Run(folder, recipe, _data(recipe, data_root), _changed(folder / RESOLVED, recipe.resolved()))
 
 
 def _data(recipe: Recipe, root: Path | None) -> Data:

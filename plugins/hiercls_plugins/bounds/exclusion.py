@@ -1,4 +1,4 @@
-"""Which children a box excludes: some allowed output outside a child beats every output of it."""
+"""Which children a box excludes: every output of theirs is beaten over the whole box."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,14 @@ from hiercls_plugins.bounds.rounding import Rounding
 def excluded(features: Features, head: Head, rounding: Rounding) -> torch.Tensor:
     """Whether no point of the box makes the head choose a child, (N, children) bool.
 
-    Child c is excluded when for every output j of c some allowed output i outside c has y_i - y_j > 0 over the
-    whole box; i may depend on j. Ties, NaN and infinities exclude nothing.
+    Child c is excluded when for every output j of c some allowed output i has y_i - y_j > 0 over the whole box;
+    i may depend on j. Then at any point the largest output of c is beaten, by one that is outside c because it
+    is larger. Ties, NaN and infinities exclude nothing.
     """
     beaten = torch.zeros(len(features.box.centre), len(head.allowed), dtype=torch.bool, device=features.weight.device)
-    child = torch.tensor(head.child_of, device=features.weight.device)
-    for owner, margins in zip(head.child_of, leads(features, head.allowed, rounding), strict=True):
-        beaten |= (margins > 0) & margins.isfinite() & (child != owner)
+    for margins in leads(features, head.allowed, rounding):
+        beaten |= (margins > 0) & margins.isfinite()
+    child = torch.tensor(head.child_of, device=beaten.device)
     return torch.stack([beaten[:, child == c].all(dim=1) for c in range(len(head.children))], dim=1)
 
 

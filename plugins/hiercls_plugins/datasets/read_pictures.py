@@ -58,7 +58,7 @@ def cifar10_jpeg(split: str, root: Path | None) -> Examples:
 def gtsrb(split: str, root: Path | None) -> Examples:
     """One split; `image` is (N, 3, 32, 32), the training split has tracks."""
     require_split(split)
-    folder = find("gtsrb", [Path("gtsrb"), Path("GTSRB")], root, _GTSRB)
+    folder = find("gtsrb", [Path("gtsrb")], root, _GTSRB)
     files = _gtsrb_training(folder) if split == "train" else _gtsrb_test(folder)
     truth = np.array([label for _, label, _ in files])
     tracks = np.array([track for _, _, track in files]) if split == "train" else None

@@ -36,9 +36,10 @@ class LinearProver(Pointwise):
 
 
 def targeted(affine: AffineMap, head: Head, x: torch.Tensor, norm: Norm, domain: Domain) -> torch.Tensor:
-    """For each child the smallest over its outputs j of the largest over outputs i outside it of the pair's radius.
+    """For each child the smallest over its outputs j of the largest over the allowed outputs i of the pair's radius.
 
-    Exact for two outputs but for the rounding it allows for; a lower bound for more.
+    Inside it every output of the child is beaten, so that the largest of them is beaten from outside. Exact for
+    two outputs but for the rounding it allows for; a lower bound for more.
 
     Args:
         x: (N, entries) float64.
@@ -46,11 +47,10 @@ def targeted(affine: AffineMap, head: Head, x: torch.Tensor, norm: Norm, domain:
     Returns:
         (N, children) float64, closed radii; infinite where i beats j on the whole domain.
     """
-    child = torch.tensor(head.child_of, device=x.device)
     best = x.new_zeros(len(x), len(head.allowed))
-    for owner, output in zip(head.child_of, head.allowed, strict=True):
-        pair = closed(pair_radii(affine, output, head.allowed, x, norm, domain))
-        best = torch.where(child == owner, best, torch.maximum(best, pair))
+    for output in head.allowed:
+        best = torch.maximum(best, closed(pair_radii(affine, output, head.allowed, x, norm, domain)))
+    child = torch.tensor(head.child_of, device=x.device)
     return torch.stack([best[:, child == c].amin(dim=1) for c in range(len(head.children))], dim=1)
 
 
