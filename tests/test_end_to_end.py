@@ -298,3 +298,35 @@ def test_evaluation_agrees_with_a_count_by_hand(opened):
     assert found["accuracy"] == pytest.approx(float((torch.tensor(answers) == data.truth).double().mean()))
     right_group = [int(t) in children[c] for t, c in zip(data.truth, root.tolist(), strict=True)]
     assert found["groups"][0] == pytest.approx(sum(right_group) / len(right_group))
+
+
+def test_a_started_network_begins_with_the_mean_of_its_groups_rows(opened):
+    text = MIXED.replace("  root: {trainer:", "  root: {init: flat, trainer:")
+    run = opened(text)
+    train(run, only="flat")
+    networks = run.networks(run.tree)
+    given = networks.load("flat").state_dict()
+    start = networks._started(networks.jobs["node root"]).state_dict()
+    children = run.tree.children(run.tree.root)
+    for name, tensor in start.items():
+        if tensor.shape == given[name].shape:
+            assert torch.equal(tensor, given[name])
+        else:
+            means = [given[name][sorted(child)].mean(dim=0) for child in children]
+            assert torch.equal(tensor, torch.stack(means))
+    assert train(run)["node root"]
+
+
+def test_fast_initial_weights_do_not_draw_over_given_ones(opened):
+    """A training of one step with a tiny rate stays where `init` put it."""
+    text = MIXED.replace(
+        "  root: {trainer: {ibp: {eps: 0.05, ramp: [1, 4], schedule: {epochs: 8, batch: 32}}}}",
+        "  root: {init: flat, trainer: {ibp: {eps: 0.05, ramp: [0, 1], schedule: {epochs: 1, rate: 1e-9}}}}",
+    )
+    run = opened(text)
+    train(run)
+    networks = run.networks(run.tree)
+    given, fitted = (networks.load(name).state_dict() for name in ("flat", "node root"))
+    for name in given:
+        if given[name].shape == fitted[name].shape and given[name].is_floating_point():
+            assert torch.allclose(given[name], fitted[name], atol=1e-5)

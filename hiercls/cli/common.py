@@ -29,6 +29,9 @@ runs_option = click.option(
 plugins_option = click.option(
     "--allow-plugins", is_flag=True, help="Also load plugins from outside the folder of the YAML that names them."
 )
+device_option = click.option(
+    "--device", default="cpu", show_default=True, help="cpu, cuda or cuda:k. Proofs belong to the kind that made them."
+)
 workers_option = click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes that work at the same time."
 )
@@ -36,7 +39,7 @@ workers_option = click.option(
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The argument and the options of every command that works on a run."""
-    for decorate in (json_option, plugins_option, runs_option, run_argument):
+    for decorate in (json_option, device_option, plugins_option, runs_option, run_argument):
         command = decorate(command)
     return command
 
@@ -55,14 +58,14 @@ def opened_recipe(path: Path, allow_plugins: bool) -> "Recipe":
     return load_recipe(path / RESOLVED if folder else path, allow_plugins=folder or allow_plugins, root=data_root())
 
 
-def opened_run(path: Path, runs: Path, allow_plugins: bool) -> "Run":
+def opened_run(path: Path, runs: Path, allow_plugins: bool, device: str = "cpu") -> "Run":
     """The run of a YAML, or of the folder that one made; tells on stderr what changed since."""
     from hiercls.verbs.memory import keep_freed_memory
     from hiercls.whole.runs import open_run
     from hiercls.wiring.registry import Registry
 
     keep_freed_memory()
-    run = open_run(path, Registry.load(), data_root(), root=runs, allow_plugins=allow_plugins)
+    run = open_run(path, Registry.load(), data_root(), root=runs, allow_plugins=allow_plugins, device=device)
     if run.changed:
         click.echo(f"changed since the last time: {', '.join(run.changed)}; what they touch is done again", err=True)
     return run

@@ -102,7 +102,8 @@ class Task:
         held_out_x, held_out_y: examples kept from training, for validation; may be empty.
         parts: the label sets that the outputs mean, in output order.
         domain: where inputs lie under the threat.
-        tree: the label tree, for trainers that use its groups; None before a derived tree exists.
+        tree: the label tree, for trainers that use its groups; None for all others.
+        started: whether the network comes with the weights of another, which the recipe names as `init`.
     """
 
     x: "torch.Tensor"
@@ -112,6 +113,7 @@ class Task:
     parts: tuple[Node, ...]
     domain: Domain
     tree: LabelTree | None = None
+    started: bool = False
 
 
 class Trainer(Component):

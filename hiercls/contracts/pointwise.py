@@ -60,12 +60,13 @@ class Pointwise(ABC):
             yield from self._prove(batch)
 
     def scores(self, inputs: Inputs, draws: int, step: int) -> Mapping[Head, torch.Tensor]:
-        logits = self.network(inputs.views[self.view].to(self.context.device))
+        x = inputs.views[self.view]
+        logits = self.network(x.to(self.context.device)).to(x.device)
         found = {}
         for head in self.heads:
             allowed = inputs.allowed_children(head.children)
             scores = head.scores(logits)
-            found[head] = scores if allowed is None else scores.masked_fill(~allowed.to(scores.device), -torch.inf)
+            found[head] = scores if allowed is None else scores.masked_fill(~allowed, -torch.inf)
         return found
 
     def _logits(self, inputs: Inputs) -> torch.Tensor:

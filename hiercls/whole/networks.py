@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,7 @@ class Networks:
             job = self.jobs[name]
             network = self._started(job)
             task = self.data.task(job.parts, job.view, self.tree if job.trainer.uses_tree else None)
+            task = replace(task, started=job.init is not None)
             fitted = job.trainer.fit(network, task, context)
             content = safetensors.torch.save({k: v.contiguous() for k, v in fitted.cpu().state_dict().items()})
             write_atomic(place / "weights.safetensors", content)

@@ -17,6 +17,7 @@ from hiercls.values.drawing import as_json, from_json
 from hiercls.values.labels import LabelTree
 from hiercls.values.records import Appender, digest, write_atomic
 from hiercls.whole.data import Data
+from hiercls.whole.devices import require_device
 from hiercls.whole.networks import Networks
 from hiercls.whole.plan import Plan, identity, named_jobs, plan
 from hiercls.wiring.recipe import RESOLVED, Recipe, load_recipe
@@ -30,12 +31,14 @@ class Run:
 
     Attributes:
         changed: the keys of the recipe that differ from those the folder was last used with.
+        device: where networks are trained, deployed and attacked.
     """
 
     folder: Path
     recipe: Recipe
     data: Data
     changed: tuple[str, ...] = ()
+    device: str = "cpu"
 
     @property
     def tree(self) -> LabelTree:
@@ -79,12 +82,12 @@ class Run:
 
     @property
     def address(self) -> "Address":
-        return Address(self.folder, self.data.root)
+        return Address(self.folder, self.data.root, self.device)
 
     def context(self, progress: Progress = silent, **changes: Any) -> Context:
         recipe = self.recipe
         facts = {"seed": recipe.seed, "threat": recipe.threat, "threads": recipe.threads, "alpha": recipe.certify.alpha}
-        return Context(**{**facts, "progress": progress, **changes})
+        return Context(**{**facts, "device": self.device, "progress": progress, **changes})
 
     def prepare(self, verb: str) -> None:
         """Make the folder, and keep the recipe, the environment and what was asked.
@@ -107,9 +110,10 @@ class Address:
 
     folder: Path
     data_root: Path | None
+    device: str
 
     def open(self) -> Run:
-        return open_run(self.folder, Registry.load(), self.data_root)
+        return open_run(self.folder, Registry.load(), self.data_root, device=self.device)
 
 
 def open_run(
@@ -118,20 +122,27 @@ def open_run(
     data_root: Path | None = None,
     root: Path = Path("runs"),
     allow_plugins: bool = False,
+    device: str = "cpu",
 ) -> Run:
     """The run of a YAML file, or of the folder that one made.
 
+    Args:
+        root: the folder that holds runs.
+
     Raises:
         DataError: there is no such file, or the folder is no run.
+        DeviceError: the device is not there.
     """
+    if device != "cpu":
+        require_device(device)
     if path.is_dir():
         if not (path / RESOLVED).exists():
             raise DataError(f"{path}: is not a run: it holds no {RESOLVED}")
         recipe = load_recipe(path / RESOLVED, registry, root=data_root, allow_plugins=True)
-        return Run(path, recipe, _data(recipe, data_root))
+        return Run(path, recipe, _data(recipe, data_root), device=device)
     recipe = load_recipe(path, registry, root=data_root, allow_plugins=allow_plugins)
     folder = root / recipe.name
-    return Run(folder, recipe, _data(recipe, data_root), _changed(folder / RESOLVED, recipe.resolved()))
+    return Run(folder, recipe, _data(recipe, data_root), _changed(folder / RESOLVED, recipe.resolved()), device)
 
 
 def _data(recipe: Recipe, root: Path | None) -> Data:

@@ -10,11 +10,11 @@ from hiercls.cli.common import opened_run, run_options, show_json, told_progress
 @click.command()
 @run_options
 @click.option("--inputs", type=click.IntRange(min=1), help="Audit this many inputs in the place of the recipe's.")
-def audit(path: Path, runs: Path, allow_plugins: bool, as_json: bool, inputs: int | None) -> None:
+def audit(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: bool, inputs: int | None) -> None:
     """Attack every certificate inside its own radius; exit 6 if one is broken."""
     from hiercls.verbs.audit import audit as attack
 
-    run = opened_run(path, runs, allow_plugins)
+    run = opened_run(path, runs, allow_plugins, device)
     with told_progress() as progress:
         found = attack(run, inputs=inputs, progress=progress)
     if as_json:

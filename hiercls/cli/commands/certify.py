@@ -33,6 +33,7 @@ def certify(
     path: Path,
     runs: Path,
     allow_plugins: bool,
+    device: str,
     as_json: bool,
     inputs: int | None,
     batch: int | None,
@@ -44,7 +45,7 @@ def certify(
     from hiercls.verbs.certify import Shard
     from hiercls.verbs.certify import certify as prove
 
-    run = opened_run(path, runs, allow_plugins)
+    run = opened_run(path, runs, allow_plugins, device)
     with told_progress() as progress:
         done = prove(run, inputs, batch, Shard(*shard), seconds, workers, progress)
     if as_json:

@@ -10,11 +10,11 @@ from hiercls.cli.common import opened_run, run_options, show_json, told_progress
 @click.command()
 @run_options
 @click.option("--inputs", type=click.IntRange(min=1), help="Answer only this many inputs of each system.")
-def evaluate(path: Path, runs: Path, allow_plugins: bool, as_json: bool, inputs: int | None) -> None:
+def evaluate(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: bool, inputs: int | None) -> None:
     """Measure clean accuracy, end to end and node by node."""
     from hiercls.verbs.evaluate import evaluate as measure
 
-    run = opened_run(path, runs, allow_plugins)
+    run = opened_run(path, runs, allow_plugins, device)
     with told_progress() as progress:
         found = measure(run, inputs=inputs, progress=progress)
     if as_json:

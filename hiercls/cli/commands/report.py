@@ -10,11 +10,11 @@ from hiercls.cli.reports import show_report
 
 @click.command()
 @run_options
-def report(path: Path, runs: Path, allow_plugins: bool, as_json: bool) -> None:
+def report(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: bool) -> None:
     """Write tables and one HTML page of what is certified so far, and show the tables."""
     from hiercls.verbs.report import report as write
 
-    run = opened_run(path, runs, allow_plugins)
+    run = opened_run(path, runs, allow_plugins, device)
     findings, place = write(run)
     if as_json:
         show_json({"run": str(run.folder), "report": str(place)})

@@ -9,13 +9,13 @@ from hiercls.cli.common import console, opened_run, run_options, show_json
 
 @click.command()
 @run_options
-def status(path: Path, runs: Path, allow_plugins: bool, as_json: bool) -> None:
+def status(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: bool) -> None:
     """Tell what of a run is done, and what is left."""
     from rich.table import Table
 
     from hiercls.verbs.status import status as steps
 
-    run = opened_run(path, runs, allow_plugins)
+    run = opened_run(path, runs, allow_plugins, device)
     rows = steps(run)
     if as_json:
         show_json({"run": str(run.folder), "steps": rows})

@@ -24,8 +24,8 @@ class Ibp(Trainer):
         eps: the budget trained for, in units of the view; somewhat above the budget asked for pays on some data.
         kappa: the clean weight at the end of the ramp; it starts at 1.
         ramp: the epochs over which the budget rises from 0 to eps. Before it, the network warms up on clean inputs.
-        initialisation: fast draws weights whose boxes neither grow nor shrink from layer to layer; keep starts from
-            the weights that the network has, and is what a network with `init` needs.
+        initialisation: how a fresh network begins. fast draws weights whose boxes neither grow nor shrink from layer
+            to layer; keep leaves those of its architecture. A network with `init` begins with the weights it is given.
         regularisation: the weight, at budget 0, of what keeps boxes tight and ReLUs balanced until the ramp ends;
             0 leaves it away.
         schedule: what a YAML leaves out has the defaults of this trainer, not those of every schedule.
@@ -58,7 +58,7 @@ class Ibp(Trainer):
         from hiercls_plugins.ibp.objective import WorstCase
         from hiercls_plugins.ibp.ramp import Ramp
 
-        if self.initialisation == "fast":
+        if self.initialisation == "fast" and not task.started:
             draw_fast_weights(network, context.generator(INITIAL))
         ramp = Ramp(self.eps, self.kappa, *self.ramp)
         return descend(network, WorstCase(ramp, self.regularisation, task.domain), task, self.schedule, context)

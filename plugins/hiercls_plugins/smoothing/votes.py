@@ -68,6 +68,7 @@ class NetworkVotes:
         noisy = torch.add(x[:, None], noise, alpha=self.options.sigma).flatten(0, 1)
         with self._precision():
             logits = self.network(noisy).float().unflatten(0, (len(x), draws))
+        logits = logits.to(inputs.index.device)
         return {head: log_probability(head, logits, inputs.allowed_children(head.children)) for head in heads}
 
     def _logits(self, one: Inputs, purpose: Purpose, draws: int) -> Iterator[torch.Tensor]:

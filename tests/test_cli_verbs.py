@@ -1,0 +1,207 @@
+"""What a user meets: one clear message, the right exit code, no traceback, no half-written run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hiercls.cli.main import main
+
+SMALL = """
+name: small
+data: {dataset: digits}
+threat: {norm: linf, budgets: [0.02]}
+tree: {groups: {low: ["0", "1", "2", "3", "4"], high: ["5", "6", "7", "8", "9"]}}
+nodes:
+  all: {architecture: linear, trainer: {standard: {schedule: {epochs: 2}}}}
+  root: {certifier: exact-linear}
+certify: {inputs: 20}
+audit: {inputs: 10, attack: {pgd: {steps: 10, restarts: 1}}}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    return tmp_path
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    told = capsys.readouterr()
+    return int(ended.value.code or 0), told.out, told.err
+
+
+def test_each_verb_does_its_part_and_says_so(here, capsys):
+    assert call(capsys, "train", "small.yaml")[0] == 0
+    code, out, _ = call(capsys, "train", "runs/small", "--json")
+    assert (code, json.loads(out)["trained"]) == (0, {"node root": False, "node low": False, "node high": False})
+    code, out, _ = call(capsys, "evaluate", "small.yaml")
+    assert code == 0
+    assert "of 355 inputs right" in out
+    assert call(capsys, "certify", "small.yaml")[:2] == (0, "20 of 20 inputs are certified\n")
+    code, out, _ = call(capsys, "audit", "small.yaml")
+    assert code == 0
+    assert "0 certificates broken" in out
+    code, out, _ = call(capsys, "predict", "small.yaml", "--index", "3", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["tree"]["path"][0] == "root"
+    code, out, _ = call(capsys, "report", "small.yaml")
+    assert code == 0
+    assert Path("runs/small/report.html").exists()
+    code, out, _ = call(capsys, "status", "runs/small", "--json")
+    rows = {(row["kind"], row["name"]): row for row in json.loads(out)["steps"]}
+    assert rows["certified", "inputs"]["done"] == rows["certified", "inputs"]["of"] == 20
+
+
+def test_run_does_all_of_it_and_a_broken_certificate_is_exit_6(here, capsys):
+    assert call(capsys, "run", "small.yaml")[0] == 0
+    for part in Path("runs/small/proofs").glob("*/part-*.jsonl"):
+        rows = [json.loads(line) for line in part.read_text().splitlines()]
+        for row in rows:
+            for each in row["rows"]:
+                each["own"] = 0.9
+                each["radii"] = [0.0 if k == each["chosen"] else 0.9 for k in range(2)]
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for kept in Path("runs/small/audit").glob("*/audit.json"):
+        kept.unlink()
+    code, out, error = call(capsys, "run", "small.yaml")
+    assert code == 6
+    assert "certificates of tree are broken" in error
+    assert "broken" in Path("runs/small/report.html").read_text()
+
+
+def test_certify_before_train_names_the_command(here, capsys):
+    code, _, error = call(capsys, "certify", "small.yaml")
+    assert code == 2
+    assert "is not trained yet; run `hiercls train` first" in error
+
+
+def test_report_before_certify_names_the_command(here, capsys):
+    call(capsys, "train", "small.yaml")
+    code, _, error = call(capsys, "report", "small.yaml")
+    assert code == 2
+    assert "nothing is certified yet; run `hiercls certify` first" in error
+
+
+def test_a_mistake_in_the_yaml_leaves_no_run_behind(here, capsys):
+    (here / "wrong.yaml").write_text(SMALL.replace("epochs: 2", "epoch: 2"))
+    for verb in ("check", "train", "run"):
+        code, _, error = call(capsys, verb, "wrong.yaml")
+        assert code == 2
+        assert "did you mean 'epochs'?" in error
+        assert "wrong.yaml:7:" in error
+    assert not Path("runs").exists()
+
+
+def test_a_missing_or_foreign_path_is_an_error_of_files(here, capsys):
+    assert call(capsys, "train", "nothing.yaml")[0] == 3
+    (here / "folder").mkdir()
+    code, _, error = call(capsys, "report", "folder")
+    assert code == 3
+    assert "is not a run" in error
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_is_an_error_of_files(here, capsys):
+    here.chmod(0o555)
+    code, _, error = call(capsys, "train", "small.yaml")
+    assert code == 3
+    assert "cannot be written" in error
+
+
+def test_a_run_folder_that_cannot_be_made_is_an_error_of_files(here, capsys):
+    Path("runs").write_text("a file in the way")
+    code, _, error = call(capsys, "train", "small.yaml")
+    assert code == 3
+    assert "cannot be written" in error
+
+
+def test_a_missing_dataset_says_where_it_was_looked_for(here, capsys, monkeypatch):
+    monkeypatch.setenv("HIERCLS_DATA", str(here / "data"))
+    (here / "fashion.yaml").write_text(
+        "data: {dataset: fashion-mnist}\nthreat: {norm: linf, budgets: [0.1]}\n"
+        "nodes: {all: {architecture: linear, trainer: standard}}\n"
+    )
+    code, _, error = call(capsys, "train", "fashion.yaml")
+    assert code == 3
+    assert "HIERCLS_DATA" in error
+    assert str(here / "data") in error
+
+
+def test_a_broken_plugin_that_the_yaml_needs_is_named(here, capsys):
+    (here / "broken.py").write_text("raise ImportError('no such library')\n")
+    (here / "needs.yaml").write_text(SMALL.replace("trainer: {standard:", "trainer: {mine:") + "plugins: [broken.py]\n")
+    code, _, error = call(capsys, "check", "needs.yaml")
+    assert code == 4
+    assert "broken.py" in error
+    assert "no such library" in error
+
+
+def test_inputs_outside_the_domain_are_refused(here, capsys):
+    call(capsys, "train", "small.yaml")
+    np.save("bright.npy", np.full((2, 1, 8, 8), 1.5, dtype=np.float32))
+    code, _, error = call(capsys, "predict", "small.yaml", "--file", "bright.npy")
+    assert code == 3
+    assert "outside the declared domain [0, 1]" in error
+    np.save("fine.npy", np.full((2, 1, 8, 8), 0.5, dtype=np.float32))
+    assert call(capsys, "predict", "small.yaml", "--file", "fine.npy")[0] == 0
+    np.save("flat.npy", np.zeros((2, 64), dtype=np.float32))
+    code, _, error = call(capsys, "predict", "small.yaml", "--file", "flat.npy")
+    assert code == 3
+    assert "of shape (N, *(1, 8, 8))" in error
+
+
+def test_weights_that_are_not_those_trained_are_refused(here, capsys):
+    call(capsys, "train", "small.yaml")
+    weights = next(Path("runs/small/networks").glob("*/weights.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    code, _, error = call(capsys, "certify", "small.yaml")
+    assert code == 3
+    assert "SHA-256 differs" in error
+
+
+def test_a_device_that_is_not_here_is_an_error_of_devices(here, capsys):
+    code, _, error = call(capsys, "certify", "small.yaml", "--device", "tpu9")
+    assert code == 2
+    assert "write cpu, cuda or cuda:k" in error
+    import torch
+
+    if not torch.cuda.is_available():
+        code, _, error = call(capsys, "certify", "small.yaml", "--device", "cuda:7")
+        assert code == 5
+        assert "is not here" in error
+
+
+def test_predict_asks_for_inputs_and_refuses_places_that_do_not_exist(here, capsys):
+    call(capsys, "train", "small.yaml")
+    assert call(capsys, "predict", "small.yaml")[0] == 2
+    code, _, error = call(capsys, "predict", "small.yaml", "--index", "355")
+    assert code == 3
+    assert "it has 355" in error
+
+
+def test_an_interrupt_ends_with_130_and_the_command_that_goes_on(here):
+    """A Ctrl-C during certification finishes what is in flight; the same command then does the rest."""
+    text = SMALL.replace("certifier: exact-linear", "certifier: {smoothing: {sigma: 0.2, draws: 300_000}}")
+    Path("small.yaml").write_text(text.replace("norm: linf", "norm: l2"))
+    command = [sys.executable, "-c", "from hiercls.cli.main import main; main()"]
+    subprocess.run([*command, "train", "small.yaml"], check=True, capture_output=True)
+    process = subprocess.Popen([*command, "certify", "small.yaml"], stderr=subprocess.PIPE, text=True)
+    proofs = Path("runs/small/proofs")
+    while process.poll() is None and not any(part.stat().st_size for part in proofs.glob("*/part-*.jsonl")):
+        pass
+    process.send_signal(2)
+    _, error = process.communicate()
+    assert process.returncode == 130
+    assert "hiercls certify small.yaml" in error
+    done = sum(len(part.read_text().splitlines()) for part in proofs.glob("*/part-*.jsonl"))
+    assert 0 < done < 20
+    ended = subprocess.run([*command, "certify", "small.yaml"], check=True, capture_output=True, text=True)
+    assert "20 of 20 inputs are certified" in ended.stdout
