@@ -205,3 +205,16 @@ def test_an_interrupt_ends_with_130_and_the_command_that_goes_on(here):
     assert 0 < done < 20
     ended = subprocess.run([*command, "certify", "small.yaml"], check=True, capture_output=True, text=True)
     assert "20 of 20 inputs are certified" in ended.stdout
+
+
+def test_plugins_explain_says_what_a_component_does_and_its_options(here, capsys):
+    code, out, _ = call(capsys, "plugins", "--explain", "ibp")
+    assert code == 0
+    assert "trainer ibp" in out
+    assert "certifier ibp" in out
+    assert "eps: required" in out
+    code, out, _ = call(capsys, "plugins", "--explain", "ibp", "--json")
+    assert json.loads(out)["trainer"]["properties"]["kappa"]["default"] == 0.5
+    code, _, error = call(capsys, "plugins", "--explain", "ibpp")
+    assert code == 2
+    assert "no component is called 'ibpp'" in error

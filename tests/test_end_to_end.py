@@ -1,12 +1,14 @@
 """From a YAML text to certificates, on digits that ship with scikit-learn."""
 
+import hashlib
 import json
 from math import inf
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from hiercls.values.readings import answer_radius
+from hiercls.values.readings import answer_radius, group_radius
 from hiercls.verbs.assembly import assembled, certified
 from hiercls.verbs.audit import audit
 from hiercls.verbs.certify import Shard, certify
@@ -330,3 +332,77 @@ def test_fast_initial_weights_do_not_draw_over_given_ones(opened):
     for name in given:
         if given[name].shape == fitted[name].shape and given[name].is_floating_point():
             assert torch.allclose(given[name], fitted[name], atol=1e-5)
+
+
+MIXED_NORMS = """
+name: norms
+data: {dataset: digits}
+threat: {norm: NORM, budgets: [0.01]}
+networks:
+  noisy:
+    architecture: {mlp: {hidden: [32]}}
+    trainer: {gaussian: {sigma: 0.25, schedule: {epochs: 6}}}
+    certifier: {smoothing: {draws: 1000, tile: 100}}
+tree: {groups: {low: ["0", "1", "2", "3", "4"], high: ["5", "6", "7", "8", "9"]}}
+nodes:
+  all:
+    architecture: {mlp: {hidden: [32]}}
+    trainer: {ibp: {eps: 0.03, ramp: [1, 4], schedule: {epochs: 8, batch: 32}}}
+  root: {restrict: noisy}
+certify: {inputs: 20}
+audit: {inputs: 5, attack: {pgd: {steps: 5, restarts: 1, draws: 4}}}
+"""
+
+
+@pytest.mark.parametrize(("norm", "smoothed", "interval"), [("linf", 1 / 8, 1.0), ("l2", 1.0, 1.0), ("l1", 1.0, 1.0)])
+def test_a_path_of_two_norms_is_told_in_the_norm_of_the_threat(opened, norm, smoothed, interval):
+    """An l2 ball of 64 pixels holds the l_inf ball of an eighth of its radius; an l_inf ball holds every l_p ball."""
+    run = opened(MIXED_NORMS.replace("NORM", norm))
+    train(run)
+    certify(run)
+    audit(run)
+    assembly = assembled(run)
+    tree = certified(assembly)["tree"]
+    stored = {}
+    for (_, index), row in rows(run, "proofs").items():
+        for each in row["rows"]:
+            stored.setdefault(index, []).append(("counts" in each["evidence"], each["own"]))
+    for k, index in enumerate(assembly.selected.tolist()):
+        for random, own in stored[index]:
+            nodes = [n for n in tree.tree.decisions if (n == tree.tree.root) == random and tree.nodes[n].chosen[k] >= 0]
+            told = float(tree.nodes[nodes[0]].own[k])
+            exact = own * (smoothed if random else interval)
+            assert told <= exact
+            assert told == pytest.approx(exact, rel=1e-12)
+    assert float(tree.nodes[tree.tree.root].own.max()) > 0
+    assert float(tree.path_alpha.max()) == 0.001
+    assert float(tree.joint_alpha.max()) == 0.001
+
+
+def test_an_abstaining_node_below_a_certified_one_ends_the_answer_not_the_guarantee(opened):
+    """The network below the root answers nothing finite: the answer is the root's child, certified as such."""
+    run = opened(MIXED)
+    train(run)
+    networks = run.networks(run.tree)
+    for name in ("node round", "node straight"):
+        spoil(networks.place(name))
+    certify(run)
+    tree = certified(assembled(run))["tree"]
+    assert bool((tree.answered_label() == -1).all())
+    assert float(answer_radius(tree).values.max()) == 0.0
+    root = tree.nodes[run.tree.root]
+    assert torch.equal(group_radius(tree, 1).values, root.own)
+    assert float(root.own.max()) > 0
+    members = tree.members()
+    assert bool((tree.radii[~members] == root.own.repeat_interleave((~members).sum(dim=1))).all())
+    assert float(tree.radii[members].max()) == 0.0
+
+
+def spoil(place):
+    """Put NaN into stored weights, as a training that diverged would, with the hash that belongs to them."""
+    path = place / "weights.safetensors"
+    weights = load_file(path)
+    save_file({name: torch.full_like(tensor, float("nan")) for name, tensor in weights.items()}, path)
+    record = json.loads((place / "meta.json").read_text())
+    record["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (place / "meta.json").write_text(json.dumps(record))

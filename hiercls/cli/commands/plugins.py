@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hiercls.cli.common import console, json_option, plugins_option, show_json
+from hiercls.words.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from hiercls.wiring.registry import Registry
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--explain", metavar="NAME", help="Say what the component of this name does, and its options.")
 @plugins_option
 @json_option
-def plugins(config: Path | None, allow_plugins: bool, as_json: bool) -> None:
+def plugins(config: Path | None, explain: str | None, allow_plugins: bool, as_json: bool) -> None:
     """List what the installed plugins bring, with CONFIG also those that it names by path."""
     from hiercls.wiring.local_plugins import add_plugins_of
     from hiercls.wiring.registry import Registry
@@ -24,7 +26,9 @@ def plugins(config: Path | None, allow_plugins: bool, as_json: bool) -> None:
     registry = Registry.load()
     if config is not None:
         add_plugins_of(config, registry, allow_plugins)
-    if as_json:
+    if explain is not None:
+        _explain(registry, explain, as_json)
+    elif as_json:
         show_json(listing(registry))
     else:
         _print(registry)
@@ -42,6 +46,25 @@ def listing(registry: "Registry") -> dict[str, Any]:
             for broken in registry.broken
         ],
     }
+
+
+def _explain(registry: "Registry", name: str, as_json: bool) -> None:
+    """The help and the options of every component of one name; a trainer and a certifier may share it."""
+    from inspect import getdoc
+
+    found = [spec for spec in registry.specs() if spec.name == name]
+    if not found:
+        raise ConfigurationError(f"plugins: no component is called {name!r}; `hiercls plugins` lists them")
+    if as_json:
+        show_json({spec.kind: registry.get(spec.kind, name).model_json_schema() for spec in found})
+        return
+    for spec in found:
+        component = registry.get(spec.kind, name)
+        click.echo(f"{spec.kind} {name}\n\n{getdoc(component)}\n")
+        for option, field in component.model_fields.items():
+            default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
+            click.echo(f"  {option}: {default}")
+        click.echo()
 
 
 def _print(registry: "Registry") -> None:
