@@ -340,7 +340,7 @@ def test_doctor_tells_versions_and_data(call: Call, monkeypatch: pytest.MonkeyPa
     assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["data"]["HIERCLS_DATA"] == f"{tmp_path / 'nothing'}, which is no folder"
     assert found["machine"]["cores"] == str(os.cpu_count())
-    assert "auto_LiRPA" in found["optional"]
+    assert "torchvision" in found["optional"]
 
 
 @pytest.mark.parametrize("text", ["5/4", "0/4", "1", "a/b", "1/0"])

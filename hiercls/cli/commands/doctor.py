@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +17,12 @@ if TYPE_CHECKING:
     from hiercls.wiring.registry import Registry
 
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "ruamel.yaml", "pluggy")
-_AUTO_LIRPA = (
-    "pip install appdirs graphviz packaging tqdm && "
-    "pip install --no-deps git+https://github.com/Verified-Intelligence/auto_LiRPA.git"
-)
-"""Without its dependencies: they hold torch below 2.9 and pin a test runner."""
 
 
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Tell what this machine has: versions, threads, devices, optional engines, data sets."""
+    """Tell what this machine has: versions, threads, devices, data sets."""
     found = diagnosis()
     if as_json:
         show_json(found)
@@ -47,7 +42,7 @@ def diagnosis() -> dict[str, dict[str, str]]:
     return {
         "versions": {"hiercls": hiercls.__version__, "python": platform.python_version(), **_versions()},
         "machine": dict(_machine()),
-        "optional": {"torchvision": _torchvision(), "auto_LiRPA": _auto_lirpa()},
+        "optional": {"torchvision": _torchvision()},
         "plugins": {broken.name: str(broken) for broken in registry.broken} or {"broken": "none"},
         "data": dict(_data(registry)),
     }
@@ -78,12 +73,6 @@ def _torchvision() -> str:
         return str(torchvision().__version__)
     except HierclsError as error:
         return str(error)
-
-
-def _auto_lirpa() -> str:
-    if util.find_spec("auto_LiRPA") is None:
-        return f"not installed, and not needed; a second engine of bounds: {_AUTO_LIRPA}"
-    return metadata.version("auto_LiRPA")
 
 
 def _data(registry: "Registry") -> Iterator[tuple[str, str]]:
