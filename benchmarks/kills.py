@@ -1,9 +1,10 @@
 """Kill `train` and `certify` with SIGKILL at random moments, go on, and compare with an uninterrupted run.
 
-Each verb is started again and again. A start is killed at a random moment of its uninterrupted length, inside an
-epoch or between two rows; every fourth one is killed by its own hand just before a random rename, that is between
-writing a file and renaming it into place. At last the verb is left to finish. Weights, paths, proofs and the summary
-must equal those of a run that nobody disturbed.
+Each verb is started again and again until it was killed as often as asked. A start is killed at a random moment of its
+uninterrupted length, inside an epoch or between two rows; every fourth one by its own hand just before a random rename,
+that is between writing a file and renaming it into place. A start that is quicker than its killer is undone and does
+not count. At last the verb is left to finish. Weights, histories, paths, proofs and the tables of the report must equal
+those of a run that nobody disturbed.
 
     python benchmarks/kills.py --moments 20 --output docs/results/kills.json
 """
@@ -28,7 +29,7 @@ threat: {norm: l2, budgets: [0.1, 0.25]}
 networks:
   flat:
     architecture: {mlp: {hidden: [64, 32]}}
-    trainer: {gaussian: {sigma: 0.25, schedule: {epochs: 30, batch: 32}}}
+    trainer: {gaussian: {sigma: 0.25, schedule: {epochs: 150, batch: 32}}}
     certifier: {smoothing: {draws: 20_000}}
 tree: {groups: {low: ["0", "1", "2", "3", "4"], high: ["5", "6", "7", "8", "9"]}}
 nodes: {all: {restrict: flat}}
@@ -65,13 +66,13 @@ def finish(verb: str, folder: Path) -> float:
     return time.monotonic() - started
 
 
-def disturb(verb: str, folder: Path, seconds: float, number: int, chance: random.Random) -> str:
-    """Start a verb and kill it; how it ended."""
+def disturb(verb: str, folder: Path, seconds: float, number: int, chance: random.Random) -> str | None:
+    """Start a verb and kill it; when it was killed, None if it had ended before."""
     if number % 4 == 3:
         rename = str(chance.randint(1, 8))
         arguments = [sys.executable, "-c", KILLED_AT_RENAME, rename, verb, "kills.yaml"]
         code = subprocess.run(arguments, cwd=folder, capture_output=True).returncode
-        return f"before rename {rename}" if code == -signal.SIGKILL else "finished first"
+        return f"before rename {rename}" if code == -signal.SIGKILL else None
     process = subprocess.Popen(command(verb), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     moment = chance.uniform(0.3, 1.0) * seconds
     try:
@@ -80,7 +81,7 @@ def disturb(verb: str, folder: Path, seconds: float, number: int, chance: random
         process.kill()
         process.wait()
         return f"after {moment:.2f} s"
-    return "finished first"
+    return None
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -121,10 +122,12 @@ def main() -> None:
         endings: dict[str, list[str]] = {}
         for verb in ("train", "certify"):
             endings[verb] = []
-            for number in range(asked.moments):
-                endings[verb].append(disturb(verb, disturbed, seconds[verb], number, chance))
-                if endings[verb][-1] == "finished first":
+            while len(endings[verb]) < asked.moments:
+                ending = disturb(verb, disturbed, seconds[verb], len(endings[verb]), chance)
+                if ending is None:
                     _undo(verb, disturbed)
+                else:
+                    endings[verb].append(ending)
             finish(verb, disturbed)
         finish("report", disturbed)
         expected, found = results(calm), results(disturbed)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -13,9 +14,11 @@ from hiercls.verbs.assembly import assembled, certified
 from hiercls.verbs.audit import audit
 from hiercls.verbs.certify import Shard, certify
 from hiercls.verbs.evaluate import evaluate
+from hiercls.verbs.report import findings
 from hiercls.verbs.run import run_all
 from hiercls.verbs.status import status
 from hiercls.verbs.train import train
+from hiercls.whole.proofs import proof_key
 from hiercls.words.errors import CertificateBroken, ConfigurationError
 
 MIXED = """
@@ -80,15 +83,15 @@ def rows(run, kind):
 
 def test_one_command_trains_certifies_audits_and_reports(opened):
     run = opened(MIXED)
-    findings, page = run_all(run)
+    found, page = run_all(run)
     assert page.exists()
-    assert findings.systems[0].name == "tree"
-    assert len(findings) == 60
+    assert found.systems[0].name == "tree"
+    assert len(found) == 60
     assert (run.folder / "tree.json").exists()
     assert all(row["done"] == row["of"] for row in status(run) if row["kind"] in ("network", "certified"))
-    root = findings.systems[0].certificates.nodes[run.tree.root]
+    root = found.systems[0].certificates.nodes[run.tree.root]
     assert bool((root.own > 0).any())
-    leaf = findings.systems[0].certificates.nodes[run.tree.decisions[1]]
+    leaf = found.systems[0].certificates.nodes[run.tree.decisions[1]]
     assert float(leaf.radii.max()) == 0.0
 
 
@@ -197,18 +200,12 @@ def test_a_planted_radius_breaks_the_audit(opened, text):
     train(run)
     certify(run)
     audit(run)
-    for part in (run.folder / "proofs").glob("*/part-*.jsonl"):
-        kept = [json.loads(line) for line in part.read_text().splitlines()]
-        for row in kept:
-            for each in row["rows"]:
-                each["own"] = 5.0
-                each["radii"] = [0.0 if k == each["chosen"] else 5.0 for k in range(len(each["radii"]))]
-        part.write_text("".join(json.dumps(row) + "\n" for row in kept))
-    for kept_audit in (run.folder / "audit").glob("*/audit.json"):
+    overstate(run)
+    for kept_audit in (run.folder / "audit").glob("*/*.json"):
         kept_audit.unlink()
     with pytest.raises(CertificateBroken, match="are broken"):
         audit(run)
-    result = json.loads(next((run.folder / "audit").glob("*/audit.json")).read_text())
+    result = json.loads(next((run.folder / "audit").glob("*/*.json")).read_text())
     assert result["systems"]["tree"]["broken"]
     assert result["systems"]["tree"]["flips"]
 
@@ -220,7 +217,8 @@ def test_an_audit_prints_its_power(opened):
     result = audit(run)
     assert set(result["power"]) == {"flat", "node root"}
     for figures in result["power"].values():
-        assert figures["share"] >= 0.99
+        assert figures["inflated"] == 300
+        assert figures["caught"] >= 0.99 * figures["inflated"]
 
 
 def test_a_node_on_a_view_out_of_reach_cannot_be_moved(opened):
@@ -406,3 +404,78 @@ def spoil(place):
     record = json.loads((place / "meta.json").read_text())
     record["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     (place / "meta.json").write_text(json.dumps(record))
+
+
+def test_rows_of_other_shards_and_earlier_trainings_never_hide_newer_ones(opened):
+    """Two shards, then another root in one process: all inputs are finished, and the figures are a fresh run's."""
+    one, two = opened(MIXED), opened(MIXED)
+    train(one)
+    for number in range(2):
+        certify(one, shard=Shard(number, 2))
+    changed = MIXED.replace("ramp: [1, 4]", "ramp: [1, 3]")
+    two = opened(changed)
+    train(two)
+    assert certify(two) == {"inputs": 60, "finished": 60}
+    fresh = opened(changed, root="fresh")
+    train(fresh)
+    certify(fresh)
+    old, new = (certified(assembled(run))["tree"] for run in (two, fresh))
+    assert torch.equal(old.radii, new.radii)
+    assert torch.equal(old.answer, new.answer)
+
+
+def test_another_architecture_with_the_same_weights_has_proofs_of_its_own(opened):
+    """An option without state changes the function and not the weights."""
+    plain = "{mlp: {hidden: [32]}}"
+    shifted = "{mlp: {hidden: [32], normalize: {mean: [0.5], std: [0.5]}}}"
+    keys = []
+    for text in (MIXED, MIXED.replace(plain, shifted)):
+        run = opened(text)
+        train(run)
+        keys.append({proof_key(each, run.data) for each in assembled(run).proved_by})
+    assert not keys[0] & keys[1]
+    deployed = assembled(run).deployed[0]
+    assert proof_key(deployed, run.data) != proof_key(replace(deployed, architecture={}), run.data)
+
+
+def test_a_broken_audit_stays_broken_after_a_weaker_one(opened):
+    run = opened(MIXED)
+    train(run)
+    certify(run)
+    overstate(run)
+    with pytest.raises(CertificateBroken):
+        audit(run)
+    weaker = opened(MIXED.replace("steps: 10, restarts: 2", "steps: 1, restarts: 1"))
+    with pytest.raises(CertificateBroken):
+        audit(weaker, inputs=1)
+    assert findings(weaker).audit["broken"] != "none"
+
+
+def test_the_report_shows_no_audit_and_no_evaluation_of_other_networks(opened):
+    run_all(opened(MIXED))
+    changed = opened(MIXED.replace("standard: {schedule: {epochs: 3}}", "standard: {schedule: {epochs: 1}}"))
+    train(changed)
+    certify(changed)
+    found = findings(changed)
+    assert found.audit is None
+    assert found.evaluation is None
+
+
+def test_infinite_radii_are_attacked_too(opened):
+    run = opened(MIXED)
+    train(run)
+    certify(run)
+    overstate(run, "inf")
+    with pytest.raises(CertificateBroken):
+        audit(run)
+
+
+def overstate(run, radius=5.0):
+    """Put a radius into every stored row that no network could have."""
+    for part in (run.folder / "proofs").glob("*/part-*.jsonl"):
+        kept = [json.loads(line) for line in part.read_text().splitlines()]
+        for row in kept:
+            for each in row["rows"]:
+                each["own"] = radius
+                each["radii"] = [0.0 if k == each["chosen"] else radius for k in range(len(each["radii"]))]
+        part.write_text("".join(json.dumps(row) + "\n" for row in kept))

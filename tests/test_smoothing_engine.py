@@ -602,3 +602,23 @@ def test_the_objective_sees_fresh_unclipped_noise_named_by_its_step():
     assert loss(1) == loss(1) != loss(2)
     assert seen[0].std() == pytest.approx(2.0, rel=0.03)
     assert torch.nn.functional.cross_entropy(network(seen[0]), y) == loss(1)
+
+
+def test_two_batch_norms_in_a_row_are_both_kept(images):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(3))
+    x = images.views["image"]
+    network(x)
+    for norm_layer in (network[1], network[2]):
+        nn.init.uniform_(norm_layer.running_mean, 0.5, 1.0)
+        nn.init.uniform_(norm_layer.running_var, 0.5, 2.0)
+    prover = deployed(network, restricted(parts([0], [1], [2])))
+    assert torch.allclose(prover.votes.network(x), network.eval()(x), atol=1e-5)
+
+
+def test_radii_are_in_units_of_the_sigma_that_float32_noise_is_scaled_by():
+    """0.7 is not a float32: the noise has another standard deviation, and so has the claim."""
+    row = proved(deployed(lambda x: (x * 0 + 1, x * 0), BINARY, sigma=0.7), 0.0, {BINARY: 0})[BINARY]
+    assert row.evidence["sigma"] == float(np.float32(0.7)) < 0.7
+    exact = float(np.float32(0.7)) * norm.ppf(0.001 ** (1 / 2000))
+    assert exact * (1 - 1e-12) < row.own <= exact

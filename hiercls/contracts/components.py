@@ -219,7 +219,7 @@ class Metric(Component):
     def measure(
         self, tree: LabelTree, certificates: "LabelCertificates", truth: "torch.Tensor", threat: Threat
     ) -> Mapping[str, float]:
-        """Named figures, as fractions; names are the table's columns.
+        """Named errors, as fractions: the smaller the better, and rounded up where they are shown.
 
         Args:
             tree: the recipe's tree, in whose groups every system is measured, a flat baseline too.

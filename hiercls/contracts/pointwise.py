@@ -114,7 +114,7 @@ class Pointwise(ABC):
 
 
 def in_tiles(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Apply a row-wise function in zero-padded tiles of TILE rows, each row at its index modulo TILE.
+    """Apply a row-wise function in tiles of TILE rows, padded with copies of one, each row at its index modulo TILE.
 
     A row's result is the same whatever stands beside it, because the shape of the pass and the row's
     place in it never change.
@@ -130,7 +130,7 @@ def in_tiles(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, 
     for number in range(max(layer, default=-1) + 1):
         rows = (layers == number).nonzero().squeeze(1)
         places = index[rows] % TILE
-        tile = torch.zeros(TILE, *x.shape[1:], dtype=x.dtype, device=x.device)
+        tile = x[rows[:1].to(x.device)].expand(TILE, *x.shape[1:]).clone()
         tile[places.to(x.device)] = x[rows.to(x.device)]
         values = function(tile)
         if result is None:

@@ -1,6 +1,6 @@
 """A trained run, assembled, and what is stored of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from hiercls.contracts.context import Context, Progress, silent
-from hiercls.contracts.provers import Proof
 from hiercls.values.certificates import LabelCertificates
 from hiercls.values.heads import Head
+from hiercls.values.records import digest
 from hiercls.values.views import Inputs
 from hiercls.whole.classifier import Classifier, Deployed, assemble
-from hiercls.whole.proofs import Evidence, certificates, path_key, proof_key, read_paths, read_proofs
+from hiercls.whole.proofs import Evidence, ProofRows, certificates, path_key, proof_key, read_paths, read_proofs
 from hiercls.whole.runs import Run
 from hiercls.words.errors import ConfigurationError
 
@@ -51,14 +51,18 @@ class Assembly:
     def truth(self) -> torch.Tensor:
         return self.run.data.test.truth[self.selected]
 
+    def key(self) -> str:
+        """Names exactly these systems: the path keys hold the proof keys of all nodes."""
+        return digest([[each.system.name, path_key(each, self.run.data)] for each in self.classifiers])
+
     def paths_folder(self, classifier: Classifier) -> Path:
         return self.run.folder / "paths" / path_key(classifier, self.run.data)
 
     def proofs_folder(self, deployed: Deployed) -> Path:
         return self.run.folder / "proofs" / proof_key(deployed, self.run.data)
 
-    def proofs(self) -> dict[str, dict[int, Proof]]:
-        """All stored proofs, by prover and input."""
+    def proofs(self) -> dict[str, ProofRows]:
+        """All stored rows, by prover."""
         data = self.run.data
         return {proof_key(each, data): read_proofs(self.proofs_folder(each), each.heads) for each in self.proved_by}
 
@@ -111,17 +115,20 @@ def finished_inputs(assembly: Assembly) -> torch.Tensor:
         proofs = read_proofs(assembly.proofs_folder(deployed), deployed.heads)
         for k, index in enumerate(assembly.selected.tolist()):
             if done[k]:
-                done[k] = is_proved(deployed, assembly.classifiers, [rows[index] for rows in paths], proofs.get(index))
+                done[k] = is_proved(
+                    deployed, assembly.classifiers, [rows[index] for rows in paths], proofs.get(index, ())
+                )
     return assembly.selected[done]
 
 
 def is_proved(
-    deployed: Deployed, classifiers: Sequence[Classifier], paths: Sequence[tuple[int, ...]], proof: Proof | None
+    deployed: Deployed,
+    classifiers: Sequence[Classifier],
+    paths: Sequence[tuple[int, ...]],
+    stored: Container[tuple[Head, int]],
 ) -> bool:
-    """Whether a stored proof speaks of exactly the children that an input's paths choose."""
-    wanted = claimed(deployed, classifiers, paths)
-    stored = {} if proof is None else {head: row.chosen for head, row in proof.rows.items()}
-    return all(stored.get(head) == child for head, child in wanted.items())
+    """Whether there are stored rows about exactly the children that an input's paths choose."""
+    return all(decision in stored for decision in claimed(deployed, classifiers, paths).items())
 
 
 def claimed(deployed: Deployed, classifiers: Sequence[Classifier], paths: Sequence[tuple[int, ...]]) -> dict[Head, int]:

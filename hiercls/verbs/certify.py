@@ -122,7 +122,7 @@ def _open_claims(assembly: Assembly, deployed: Deployed, mine: torch.Tensor) -> 
             continue
         own_paths = [rows[index] for rows in paths]
         wanted = claimed(deployed, assembly.classifiers, own_paths)
-        if wanted and not is_proved(deployed, assembly.classifiers, own_paths, proofs.get(index)):
+        if wanted and not is_proved(deployed, assembly.classifiers, own_paths, proofs.get(index, ())):
             found.append((index, wanted))
     return found
 

@@ -1,6 +1,7 @@
 """Clean decisions of every system, without certificates."""
 
 import json
+from pathlib import Path
 
 import torch
 
@@ -25,8 +26,13 @@ def evaluate(run: Run, inputs: int | None = None, progress: Progress = silent) -
     run.prepare("evaluate")
     assembly = assembled(run, inputs, progress=progress)
     found = {each.system.name: _evaluated(assembly, each, inputs) for each in assembly.classifiers}
-    write_atomic(run.folder / "evaluation.json", json.dumps(found, indent=2) + "\n")
+    write_atomic(evaluation_of(assembly), json.dumps(found, indent=2) + "\n")
     return found
+
+
+def evaluation_of(assembly: Assembly) -> Path:
+    """Where the evaluation of exactly these systems is kept."""
+    return assembly.run.folder / "evaluation" / f"{assembly.key()}.json"
 
 
 def _evaluated(assembly: Assembly, classifier: Classifier, inputs: int | None) -> dict[str, object]:

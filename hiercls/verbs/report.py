@@ -8,6 +8,8 @@ from typing import Any
 from hiercls.contracts.components import Component
 from hiercls.values.records import read_json
 from hiercls.verbs.assembly import Assembly, assembled, certified, finished_inputs
+from hiercls.verbs.audit import kept_audit
+from hiercls.verbs.evaluate import evaluation_of
 from hiercls.verbs.reporting.findings import Findings, NodeFact, System
 from hiercls.verbs.reporting.page import write_report
 from hiercls.whole.classifier import Classifier
@@ -33,7 +35,7 @@ def findings(run: Run) -> Findings:
     everything = certified(assembly)
     finished = finished_inputs(assembly)
     truth = run.data.test.truth[finished]
-    evaluation = _kept(run.folder / "evaluation.json")
+    evaluation = _kept(evaluation_of(assembly))
     systems = tuple(
         System(name, everything[name], truth, node_facts(assembly, classifier, evaluation))
         for classifier in assembly.classifiers
@@ -49,7 +51,7 @@ def findings(run: Run) -> Findings:
         systems=systems,
         metrics=_metrics(assembly, systems),
         evaluation=_flat(evaluation),
-        audit=_last_audit(run),
+        audit=_told(kept_audit(assembly)),
         affinity={
             name: frozenset(labels.index(label) for label in members)
             for name, members in run.recipe.report.affinity.items()
@@ -132,9 +134,8 @@ def _flat(evaluation: Mapping[str, Any]) -> dict[str, float] | None:
     return {f"{name}, {found['inputs']} inputs": found["accuracy"] for name, found in evaluation.items()} or None
 
 
-def _last_audit(run: Run) -> dict[str, Any] | None:
-    kept = sorted((run.folder / "audit").glob("*/audit.json"), key=lambda path: path.stat().st_mtime)
-    return told_audit(read_json(kept[-1])) if kept else None
+def _told(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if audit is None else told_audit(audit)
 
 
 def told_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,13 +146,13 @@ def told_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
         facts["breaks"] += flipped
         facts["allowed"] += system["tolerated"]
         facts[f"{name}: inputs audited"] = system["inputs"]
-        facts[f"{name}: radii attacked"] = system["radii"]
+        facts[f"{name}: radii attacked"] = system["radii"] or "none: no radius is positive"
         facts[f"{name}: inputs with a flip"] = flipped
         facts[f"{name}: flips that its level explains"] = system["tolerated"]
     facts["broken"] = ", ".join(name for name, system in audit["systems"].items() if system["broken"]) or "none"
     for job, power in audit["power"].items():
-        caught = f"{power['caught']} of {power['inflated']} radii inflated by 5% on linear trees"
-        facts[f"power, {job}"] = f"catches {caught}"
+        caught = f"catches {power['caught']} of {power['inflated']} radii inflated by 5% on linear trees"
+        facts[f"power, {job}"] = caught if power["inflated"] else "unknown: the run has no positive radius"
     options = ", ".join(f"{name} {value}" for name, value in audit["attack"]["options"].items())
     facts["attack"] = f"{audit['attack']['class'].rsplit(':', 1)[1]}: {options}"
     facts["seconds"] = audit["seconds"]

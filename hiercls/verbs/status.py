@@ -1,6 +1,7 @@
 """What of a run exists, and what is left to do."""
 
 from hiercls.verbs.assembly import Assembly, assembled, finished_inputs
+from hiercls.verbs.audit import audits_of
 from hiercls.whole.proofs import read_paths, read_proofs
 from hiercls.whole.runs import Run
 
@@ -29,7 +30,7 @@ def _stored(assembly: Assembly) -> list[dict[str, object]]:
         proofs = read_proofs(assembly.proofs_folder(deployed), deployed.heads)
         rows.append(_row("proofs", deployed.job, len(selected & proofs.keys()), None))
     rows.append(_row("certified", "inputs", len(finished_inputs(assembly)), len(selected)))
-    audits = len(list((assembly.run.folder / "audit").glob("*/audit.json")))
+    audits = len(list(audits_of(assembly).glob("*.json")))
     rows.append(_row("audit", "results", audits, None))
     rows.append(_row("report", "report.html", int((assembly.run.folder / "report.html").exists()), 1))
     return rows

@@ -37,6 +37,7 @@ class Deployed:
     Attributes:
         certifier: None for a network that nothing certifies.
         in_reach: whether the adversary can touch the view that it reads.
+        architecture: the identity of its network's architecture: equal weights may mean another function.
         weights: the SHA-256 of its network's weights.
         shape: one example of its view.
     """
@@ -45,6 +46,7 @@ class Deployed:
     certifier: Certifier | None
     view: str
     in_reach: bool
+    architecture: Mapping[str, Any]
     weights: str
     heads: tuple[Head, ...]
     prover: Prover
@@ -59,8 +61,8 @@ class Deployed:
         """All that its proofs depend on, for a key."""
         certifier = self.certifier
         arithmetic = dict(certifier.arithmetic(self.context.device)) if certifier else {"device": self.context.device}
-        threat = self.context.threat
         return {
+            "architecture": self.architecture,
             "weights": self.weights,
             "certifier": None if certifier is None else identity(certifier),
             "heads": [
@@ -68,8 +70,8 @@ class Deployed:
                 for head in self.heads
             ],
             "alpha": self.context.alpha if self.random else 0,
-            "threat": [str(threat.norm), threat.view, str(threat.domain), list(threat.budgets)],
-            "view": self.view,
+            "threat": self.context.threat.identity(),
+            "view": [self.view, list(self.shape)],
             "arithmetic": arithmetic,
             "seed": self.context.seed if self.random else None,
         }
@@ -162,7 +164,8 @@ def _deployed(
         _require_domain_held(prover, context, job)
     in_reach = context.threat.reaches(view)
     shape = networks.data.dataset.views()[view]
-    return Deployed(job, certifier, view, in_reach, networks.weights_sha(job), heads, prover, context, shape)
+    architecture, weights = identity(networks.jobs[job].architecture), networks.weights_sha(job)
+    return Deployed(job, certifier, view, in_reach, architecture, weights, heads, prover, context, shape)
 
 
 def _require_domain_held(prover: Prover, context: Context, job: str) -> None:

@@ -53,7 +53,7 @@ class Networks:
                 "init": None if job.init is None else self.weights_sha(job.init),
                 "parts": [sorted(part) for part in job.parts],
                 "view": job.view,
-                "threat": [str(self.data.threat.norm), self.data.threat.view, str(self.data.threat.domain)],
+                "threat": replace(self.data.threat, budgets=()).identity(),
                 "data": self.data.train_fingerprint,
                 "held out": self.data.held_out,
                 "tree": self.tree.partition() if job.trainer.uses_tree and self.tree else None,

@@ -25,6 +25,9 @@ from hiercls.values.views import Inputs
 from hiercls.whole.classifier import Classifier, Deployed
 from hiercls.whole.data import Data
 
+ProofRows = Mapping[int, Mapping[tuple[Head, int], Row]]
+"""The stored rows of one prover: for each input, what was proved of a decision and the child that it chose."""
+
 PathRow = tuple[int, ...]
 """The child taken at each node from the root down; the last one may be ABSTAIN."""
 
@@ -63,9 +66,14 @@ def read_paths(folder: Path) -> dict[int, PathRow]:
     return {row["index"]: tuple(row["path"]) for row in read_rows(folder)}
 
 
-def read_proofs(folder: Path, heads: Sequence[Head]) -> dict[int, Proof]:
-    """The stored proofs by input; where an input was proved again, the last row counts."""
-    return {row["index"]: _proof(row, heads) for row in read_rows(folder)}
+def read_proofs(folder: Path, heads: Sequence[Head]) -> ProofRows:
+    """All stored rows; the order of files never matters, for rows of one key, decision and child are equal."""
+    found: dict[int, dict[tuple[Head, int], Row]] = {}
+    for stored in read_rows(folder):
+        rows = found.setdefault(stored["index"], {})
+        for head, row in _rows(stored, heads):
+            rows[head, row.chosen] = row
+    return found
 
 
 def proof_row(proof: Proof, heads: Sequence[Head]) -> dict[str, Any]:
@@ -83,14 +91,10 @@ def proof_row(proof: Proof, heads: Sequence[Head]) -> dict[str, Any]:
     return {"index": proof.index, "rows": rows}
 
 
-def _proof(stored: Mapping[str, Any], heads: Sequence[Head]) -> Proof:
-    rows = {
-        heads[row["head"]]: Row(
-            row["chosen"], float(row["own"]), tuple(float(radius) for radius in row["radii"]), row["evidence"]
-        )
-        for row in stored["rows"]
-    }
-    return Proof(stored["index"], rows)
+def _rows(stored: Mapping[str, Any], heads: Sequence[Head]) -> Iterable[tuple[Head, Row]]:
+    for row in stored["rows"]:
+        radii = tuple(float(radius) for radius in row["radii"])
+        yield heads[row["head"]], Row(row["chosen"], float(row["own"]), radii, row["evidence"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +104,13 @@ class Evidence:
     Attributes:
         inputs: the N inputs, in the order of the rows.
         paths: one path an input.
-        proofs: for each prover the proofs by input index.
+        proofs: the stored rows of each prover.
     """
 
     classifier: Classifier
     inputs: Inputs
     paths: Sequence[PathRow]
-    proofs: Mapping[str, Mapping[int, Proof]]
+    proofs: Mapping[str, ProofRows]
 
 
 def certificates(evidence: Evidence, data: Data) -> LabelCertificates:
@@ -158,9 +162,9 @@ def _confirmed(head: Head, deployed: Deployed, chosen: torch.Tensor, evidence: E
 def _stored_rows(
     head: Head, deployed: Deployed, chosen: torch.Tensor, evidence: Evidence, data: Data
 ) -> Iterable[tuple[int, Row]]:
-    """The stored rows of the inputs that come to a node and decide; a row about another child is none."""
+    """The stored rows of the inputs that come to a node and decide, each about the child that was chosen."""
     proofs = evidence.proofs[proof_key(deployed, data)]
     for k, (index, child) in enumerate(zip(evidence.inputs.index.tolist(), chosen.tolist(), strict=True)):
-        row = proofs[index].rows.get(head) if index in proofs else None
-        if child >= 0 and row is not None and row.chosen == child:
+        row = proofs.get(index, {}).get((head, child))
+        if row is not None:
             yield k, row

@@ -71,5 +71,12 @@ class Threat:
             if not 0 < budget < float("inf"):
                 raise ConfigurationError(f"threat.budgets: {budget!r} is not a positive finite number")
 
+    def identity(self) -> list[object]:
+        """What the threat is, in full, for a key; texts round."""
+        domain = self.domain
+        box = [domain.lower, domain.upper] if domain.bounded else None
+        levels = domain.levels if domain.kind == "grid" else None
+        return [self.norm.p, self.view, domain.kind, box, levels, list(self.budgets)]
+
     def reaches(self, view: str | None) -> bool:
         return view == self.view

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from hiercls.verbs.reporting.rounding import Share, alpha_text, fraction_text, rounded_down, rounded_up
+from hiercls.verbs.reporting.rounding import Share, alpha_text, error_text, fraction_text, rounded_down, rounded_up
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ def radius(value: float | None) -> Cell:
 def size(value: float | None) -> Cell:
     """A mean size of what is conceded, rounded up."""
     return Cell(rounded_up(value), value)
+
+
+def error(value: float | None) -> Cell:
+    """An error given as a fraction, in percent to .01, rounded up."""
+    return Cell(error_text(value), value)
 
 
 def fraction(value: float | None) -> Cell:

@@ -75,6 +75,17 @@ def fraction_text(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.2f}%"
 
 
+def error_text(value: float | None) -> str:
+    """An error given as a fraction, in percent to .01, rounded up.
+
+    >>> error_text(0.14), error_text(0.12341)
+    ('14.00%', '12.35%')
+    """
+    if value is None:
+        return NOTHING
+    return f"{(Decimal(repr(value)) * 100).quantize(Decimal('0.01'), ROUND_CEILING)}%"
+
+
 def rounded_down(value: float | None, places: int = 4) -> str:
     """A radius or another claim, rounded down: four decimals, fewer digits only where it is tiny.
 

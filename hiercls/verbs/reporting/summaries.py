@@ -7,7 +7,7 @@ import torch
 
 from hiercls.values.labels import Node
 from hiercls.values.readings import affinity_radius
-from hiercls.verbs.reporting.cells import Cell, Column, Table, claimed, count, fraction, text
+from hiercls.verbs.reporting.cells import Cell, Column, Table, claimed, count, error, fraction, text
 from hiercls.verbs.reporting.confusions import system_level
 from hiercls.verbs.reporting.findings import Findings, System
 from hiercls.verbs.reporting.measures import Tier, share_of, tiers
@@ -21,9 +21,11 @@ CONFIDENCE = 0.999
 def metrics_table(findings: Findings) -> Table:
     """The metrics that plugins measured, one row each."""
     names = list(dict.fromkeys(name for measured in findings.metrics.values() for name in measured))
-    columns = Column("metric", numeric=False), *(Column(system) for system in findings.metrics)
-    rows = [(text(name), *(fraction(measured.get(name)) for measured in findings.metrics.values())) for name in names]
-    return Table("metrics", "Metrics", columns, tuple(rows), "Rounded to the nearest hundredth of a percent.")
+    levels = {system.name: system_level(system) for system in findings.systems}
+    columns = Column("metric", numeric=False), *(Column(system, levels[system]) for system in findings.metrics)
+    rows = [(text(name), *(error(measured.get(name)) for measured in findings.metrics.values())) for name in names]
+    note = "Errors, rounded up. Each level is the largest at which any of the column's figures holds."
+    return Table("metrics", "Metrics", columns, tuple(rows), note)
 
 
 def affinity_table(findings: Findings) -> Table:

@@ -44,6 +44,7 @@ class Smoothed:
         self.heads = tuple(heads)
         self.options = options
         self.alpha = alpha
+        self.sigma = float(np.float32(options.sigma))  # what float32 noise is scaled by
 
     def decide(self, inputs: Inputs, purpose: Purpose, alpha: float | None = None) -> Mapping[Head, torch.Tensor]:
         """Plurality on SELECT draws; for PREDICT and AUDIT that candidate where fresh draws confirm it.
@@ -105,13 +106,13 @@ class Smoothed:
 
     def _estimated(self, head: Head, chosen: int, children: tuple[int, ...], counts: np.ndarray) -> Row:
         options, local = self.options, children.index(chosen)
-        columns = {name: bounds(counts, local, options.sigma, self.alpha) for name, bounds in COLUMNS.items()}
+        columns = {name: bounds(counts, local, self.sigma, self.alpha) for name, bounds in COLUMNS.items()}
         proved = columns[options.column]
         radii = _spread(head, children, proved.targeted.tolist(), inf)
         evidence = {
             "counts": [*_spread(head, children, counts[:-1].tolist(), 0), int(counts[-1])],
             "draws": options.draws,
-            "sigma": options.sigma,
+            "sigma": self.sigma,
             "alpha": self.alpha,
             "column": options.column,
             "lower": proved.lower,

@@ -38,7 +38,8 @@ def _folded(network: nn.Module) -> nn.Module:
     for node in list(traced.graph.nodes):
         if _foldable(node, modules):
             before = node.args[0]
-            traced.add_submodule(before.target, fuse_conv_bn_eval(modules[before.target], modules[node.target]))
+            modules[before.target] = fuse_conv_bn_eval(modules[before.target], modules[node.target])
+            traced.add_submodule(before.target, modules[before.target])
             node.replace_all_uses_with(before)
             traced.graph.erase_node(node)
     traced.delete_all_unused_submodules()
