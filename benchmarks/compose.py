@@ -1,6 +1,6 @@
 """How long composing 10,000 inputs by 1,000 labels takes, on a balanced binary tree and on a chain.
 
-    python benchmarks/compose.py [--inputs 10000] [--labels 1000]
+    python benchmarks/compose.py --output docs/results/compose.json
 
 The baseline writes the result once, from one column to all, which no law could avoid.
 """
@@ -9,8 +9,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from outcome import publish
 
 from hiercls.values.certificates import NodeCertificates, Scope
 from hiercls.values.compose import compose
@@ -23,29 +25,40 @@ SCOPE = Scope(L2, "image", Domain())
 
 
 def main() -> None:
-    """Print the medians."""
+    """Publish the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--labels", type=int, default=1_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path, help="a JSON file for the outcome")
     options = parser.parse_args()
     baseline = median(lambda: memory_pass(options.inputs, options.labels), options.repeats)
-    print(f"{options.inputs} inputs by {options.labels} labels, {torch.get_num_threads()} threads, medians")
-    print(f"one pass over the result                 {baseline:8.3f} s")
-    measure("balanced", options, lambda size: size // 2, baseline)
-    measure("chain", options, lambda size: 1, baseline)
+    figures = {
+        "inputs": options.inputs,
+        "labels": options.labels,
+        "repeats": options.repeats,
+        "threads": torch.get_num_threads(),
+        "median seconds": {
+            "one pass over the result": round(baseline, 4),
+            "balanced": measure(options, lambda size: size // 2, baseline),
+            "chain": measure(options, lambda size: 1, baseline),
+        },
+    }
+    command = f"python benchmarks/compose.py --inputs {options.inputs} --labels {options.labels}"
+    publish(f"{command} --repeats {options.repeats}", figures, options.output)
 
 
-def measure(name: str, options: argparse.Namespace, first: Callable[[int], int], baseline: float) -> None:
-    """Print the medians of one shape of tree."""
+def measure(options: argparse.Namespace, first: Callable[[int], int], baseline: float) -> dict[str, float]:
+    """The medians of one shape of tree."""
     tree = tree_of(options.labels, first)
     nodes = walk(tree, options.inputs)
-    grown = median(lambda: tree_of(options.labels, first), options.repeats)
-    checked = median(lambda: [again(rows) for rows in nodes.values()], options.repeats)
     composed = median(lambda: compose(tree, nodes), options.repeats)
-    print(f"{name:10} growing the tree               {grown:8.3f} s")
-    print(f"{name:10} constructing NodeCertificates  {checked:8.3f} s   {checked / baseline:.1f} passes")
-    print(f"{name:10} compose                        {composed:8.3f} s   {composed / baseline:.1f} passes")
+    return {
+        "growing the tree": round(median(lambda: tree_of(options.labels, first), options.repeats), 4),
+        "constructing the rows": round(median(lambda: [again(rows) for rows in nodes.values()], options.repeats), 4),
+        "compose": round(composed, 4),
+        "compose, in passes over the result": round(composed / baseline, 1),
+    }
 
 
 def median(work: Callable[[], object], repeats: int) -> float:

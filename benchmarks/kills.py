@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hiercls.whole.runs import environment
+from outcome import publish
 
 RECIPE = """
 name: kills
@@ -132,19 +132,13 @@ def main() -> None:
         finish("report", disturbed)
         expected, found = results(calm), results(disturbed)
     different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    outcome = {
-        "command": f"python benchmarks/kills.py --moments {asked.moments} --seed {asked.seed}",
-        "environment": environment(),
+    figures = {
         "seconds undisturbed": {verb: round(value, 1) for verb, value in seconds.items()},
-        "endings": endings,
+        "killed": endings,
         "compared": sorted(expected),
         "different": different,
     }
-    text = json.dumps(outcome, indent=2) + "\n"
-    if asked.output:
-        asked.output.parent.mkdir(parents=True, exist_ok=True)
-        asked.output.write_text(text)
-    print(text, end="")
+    publish(f"python benchmarks/kills.py --moments {asked.moments} --seed {asked.seed}", figures, asked.output)
     sys.exit(1 if different else 0)
 
 

@@ -4,14 +4,13 @@ python benchmarks/startup.py --output docs/results/startup.json
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from hiercls.whole.runs import environment
+from outcome import publish
 
 PROGRAMS = {
     "python -c pass": [sys.executable, "-c", "pass"],
@@ -31,16 +30,8 @@ def main() -> None:
             started = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             seconds[name].append(time.perf_counter() - started)
-    outcome = {
-        "command": f"python benchmarks/startup.py --times {asked.times}",
-        "environment": environment(),
-        "median seconds": {name: round(statistics.median(values), 3) for name, values in seconds.items()},
-    }
-    text = json.dumps(outcome, indent=2) + "\n"
-    if asked.output:
-        asked.output.parent.mkdir(parents=True, exist_ok=True)
-        asked.output.write_text(text)
-    print(text, end="")
+    medians = {name: round(statistics.median(values), 3) for name, values in seconds.items()}
+    publish(f"python benchmarks/startup.py --times {asked.times}", {"median seconds": medians}, asked.output)
 
 
 if __name__ == "__main__":

@@ -527,6 +527,242 @@ def test_permuted_children_are_excluded_alike():
     assert torch.equal(straight[:, [2, 0, 1]], turned)
 
 
+class Written(nn.Module):
+    """A network of one function of itself and its input."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.layer = nn.Linear(4, 4)
+        self.relu = nn.ReLU(inplace=True)
+        self.register_buffer("offset", torch.zeros(4))
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def pre_activation(net, x):
+    h = net.layer(x)
+    return net.layer(net.relu(h)) + h
+
+
+def augmented(net, x):
+    h = net.layer(x)
+    before = h
+    h += 1.0
+    return before
+
+
+def through_a_view(net, x):
+    h = net.layer(x)
+    return F.relu(h.view(-1, 4), inplace=True) + h
+
+
+def dropped(net, x):
+    h = net.layer(x)
+    h.mul_(2)
+    return h
+
+
+def view_of_old_values(net, x):
+    h = net.layer(x)
+    first = h[:, :2]
+    h = torch.relu(h) + F.relu(h, True)
+    return torch.cat([h, first], dim=1)
+
+
+def transposed(net, x):
+    h = net.layer(x)
+    h += h.transpose(0, 1)
+    return h
+
+
+def into_a_buffer(net, x):
+    return torch.add(net.layer(x), 1.0, out=net.offset)
+
+
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [
+        (pre_activation, "ReLU at 'relu' works in place"),
+        (augmented, "function 'iadd' works in place"),
+        (through_a_view, "function 'relu' works in place"),
+        (dropped, "method 'mul_' of a tensor works in place"),
+        (view_of_old_values, "function 'relu' works in place"),
+        (transposed, "function 'iadd' works in place, and reads what it overwrites"),
+        (into_a_buffer, "overwrites the input, a parameter or a buffer"),
+        (lambda net, x: net.relu(x), "overwrites the input"),
+        (lambda net, x: net.relu(x.flatten(1)), "overwrites the input"),
+    ],
+)
+def test_values_that_are_overwritten_and_used_again_are_refused(function, named):
+    with pytest.raises(HierclsError, match=named):
+        Bounded(Written(function).eval())
+
+
+def post_activation(net, x):
+    h = net.relu(net.layer(x))
+    shortcut = h
+    h = net.layer(h)
+    h += shortcut
+    h = F.relu(h.view(-1, 4), True)
+    count = h.size(0)
+    count += 0
+    return h.view(count, -1)
+
+
+def test_work_in_place_on_values_that_nobody_else_reads_is_bounded_as_torch_computes_it():
+    made = Written(post_activation).eval()
+    x = torch.rand(6, 4)
+    found = certifying(made).outputs(enclosing(x, torch.zeros(6, dtype=torch.float64), UNIT))
+    with torch.no_grad():
+        assert bool(((made(x).double() - found.centre).abs() <= found.radius).all())
+
+
+def hooked(kind):
+    made = linear([[1.0], [-1.0]])
+    if kind == "hook":
+        made[1].register_forward_hook(lambda layer, given, y: y + 1)
+    elif kind == "pre-hook":
+        made[1].register_forward_pre_hook(lambda layer, given: given[0] + 1)
+    else:
+        made[1].forward = lambda x: x + 1
+    return made
+
+
+@pytest.mark.parametrize("kind", ["hook", "pre-hook", "forward"])
+def test_a_layer_with_a_hook_or_a_forward_of_its_own_is_refused(kind):
+    with pytest.raises(HierclsError, match="Linear at '1' has a hook or a forward of its own"):
+        Bounded(hooked(kind))
+
+
+def test_a_tensor_that_a_network_makes_up_is_refused():
+    with pytest.raises(HierclsError, match="neither a parameter nor a buffer"):
+        Bounded(Written(lambda net, x: net.layer(x) + torch.rand(4)).eval())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda net, x: net.layer(x - x.mean(0, keepdim=True)),
+        lambda net, x: net.layer(x - x.mean()),
+        lambda net, x: net.layer(torch.cat([x, x])),
+    ],
+)
+def test_operations_along_the_batch_have_no_rule(function):
+    with pytest.raises(HierclsError, match="along the batch"):
+        Bounded(Written(function).eval()).outputs(Box(torch.rand(2, 4), torch.rand(2, 4)))
+
+
+def test_an_average_pool_that_turns_signs_is_refused():
+    box = enclosing(torch.rand(1, 1, 2, 2), torch.tensor([0.1], dtype=torch.float64), UNIT)
+    for layer in (nn.AvgPool2d(2, divisor_override=-4), Written(lambda net, x: F.avg_pool2d(x, 2, divisor_override=0))):
+        with pytest.raises(HierclsError, match="divisor_override"):
+            certifying(layer.eval()).outputs(box)
+    found = Bounded(nn.AvgPool2d(2, divisor_override=8).eval()).outputs(
+        Box(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+    )
+    assert found.radius.item() == 0.5
+
+
+def test_a_negative_radius_certifies_nothing():
+    with pytest.raises(HierclsError, match="negative radius"):
+        FLOAT32.widened(Box(torch.zeros(1, 2).double(), torch.tensor([[1.0, -1e-9]]).double()), 1)
+
+
+TWO = retrained([frozenset((0,)), frozenset((1,))])
+
+
+def certified(made, x, budget, domain=UNIT):
+    """Whether each child is excluded around one input."""
+    box = enclosing(x, torch.tensor([budget], dtype=torch.float64), domain)
+    return excluded(certifying(made).features(box), TWO, FLOAT32)[0].tolist()
+
+
+def layers(*weights):
+    """Dense layers without bias, ReLU between them."""
+    made = [nn.Flatten()]
+    for weight in weights:
+        made += [*linear(weight)[1:], nn.ReLU()]
+    return nn.Sequential(*made[:-1]).eval()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        layers([[0.0], [1.4e-45]]),
+        layers([[1e-15]], [[0.0], [1e-30]]),
+        layers([[1e-25]], [[1e-25]], [[0.0], [1e30]]),
+    ],
+)
+def test_products_that_underflow_are_not_certified(made):
+    """Real-valued, output 1 leads wherever x > 0; in float32 its products are lost near 0."""
+    x = torch.tensor([[0.9]])
+    assert TWO.decide(made(torch.full((1, 1), 1e-10))).item() == 0, "a tie"
+    assert TWO.decide(made.double()(torch.full((1, 1), 1e-10).double())).item() == 1
+    assert certified(made.float(), x, 0.8999) == [False, False]
+
+
+def test_a_factor_that_is_flushed_to_zero_is_not_certified():
+    """Where subnormal numbers are flushed the small weight is 0, whatever large number it would multiply."""
+    made = layers([[1e36]], [[0.0], [1e-38]])
+    assert certified(made, torch.tensor([[0.9]]), 0.1) == [False, False]
+
+
+def cancelling(made, weight, bias):
+    with torch.no_grad():
+        made.weight.copy_(torch.tensor(weight).reshape(made.weight.shape))
+        made.bias.fill_(bias)
+    return made
+
+
+def tailed(*head):
+    """Layers to one number, which must lie below 1e36 for output 1 to lead."""
+    end = nn.Linear(1, 2)
+    with torch.no_grad():
+        end.weight.copy_(torch.tensor([[1e-36], [0.0]]))
+        end.bias.copy_(torch.tensor([0.0, 10.0]))
+    return nn.Sequential(*head, nn.Flatten(), end).eval()
+
+
+def normed():
+    norm = nn.BatchNorm1d(1, eps=0.0)
+    with torch.no_grad():
+        norm.running_mean.fill_(0.5)
+        norm.weight.fill_(3e38)
+        norm.bias.zero_()
+    return norm
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        tailed(nn.Flatten(), cancelling(nn.Linear(4, 1), [[-3e38, -3e38, 3e38, 3e38]], 5e36)),
+        tailed(cancelling(nn.Conv2d(1, 1, 2), [-3e38, -3e38, 3e38, 3e38], 5e36)),
+        tailed(nn.Flatten(), linear([[0.25] * 4])[1], normed()),
+        tailed(cancelling(nn.Conv2d(1, 1, 1), [1e37], 0.0), nn.AdaptiveAvgPool2d(1)),
+        tailed(Written(lambda net, x: (x * 9e36 + x * 9e36) - x * 9e36 - x * 9e36), nn.AdaptiveAvgPool2d(1)),
+    ],
+    ids=["dense", "convolution", "batch norm", "mean", "sum"],
+)
+def test_a_partial_sum_that_may_overflow_is_not_certified(made):
+    """What overflows may cancel in the result, or be divided again."""
+    assert certified(made, torch.full((1, 1, 2, 2), 0.5), 1e-9) == [False, False]
+
+
+def test_a_mean_whose_sum_overflows_is_not_certified():
+    made = tailed(cancelling(nn.Conv2d(1, 1, 1), [1.5e37], 0.0), nn.AvgPool2d(8))
+    x = torch.full((1, 1, 8, 8), 0.5)
+    assert not bool(made(x).isfinite().all())
+    assert certified(made, x, 0.0) == [False, False]
+
+
+def test_an_output_that_may_overflow_abstains_so_nothing_is_excluded():
+    made = linear([[3e38, 3e38], [0.0, 0.0]])
+    assert TWO.decide(made(torch.full((1, 2), 0.8))).item() < 0
+    assert certified(made, torch.full((1, 2), 0.5), 0.3) == [False, False]
+
+
 def test_ties_nan_and_overflow_exclude_nothing():
     head = retrained([frozenset((0,)), frozenset((1,))])
     box = enclosing(torch.full((1, 2), 0.5), torch.tensor([0.0], dtype=torch.float64), UNIT)

@@ -195,6 +195,65 @@ class Divided(nn.Module):
         return 1 / x
 
 
+def test_no_radius_goes_to_where_the_network_may_overflow_and_abstain():
+    made = network([[3e38, 3e38], [0.0, 0.0]], [0.0, 0.0])
+    head = retrained(singles(0, 1))
+    x = torch.full((1, 2), 0.5 / 32)
+    assert head.decide(made(torch.full((1, 2), 0.8))).item() < 0
+    for domain in (Domain(), EVERYWHERE):
+        (row,) = rows(made, head, x, domain=domain)
+        assert row.own < 0.55
+    always = network([[1e38, 1e38], [0.0, 0.0]], [1e36, 0.0])
+    assert rows(always, head, x, domain=Domain())[0].own < 0.55, "it leads everywhere in real numbers"
+
+
+def test_a_sum_that_overflows_inside_the_network_is_not_certified():
+    first, last = network([[-3e38, -3e38, 3e38, 3e38]], [5e36]), network([[1e-36], [0.0]], [0.0, 10.0])
+    made = nn.Sequential(*first, *last[1:]).eval()
+    (row,) = rows(made, retrained(singles(0, 1)), torch.full((1, 4), 0.5), domain=Domain())
+    assert row.own == 0
+    grey = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.AvgPool2d(8), nn.Flatten(), *last[1:]).eval()
+    with torch.no_grad():
+        grey[0].weight.fill_(1.5e37)
+    (row,) = rows(grey, retrained(singles(0, 1)), torch.full((1, 1, 8, 8), 0.015), domain=Domain())
+    assert row.own < 0.4
+
+
+def test_products_that_underflow_before_they_grow_again_are_not_certified():
+    """The small weight times x is one subnormal step where x > 1/2, and nothing below."""
+    first, last = network([[1.4e-45]], [0.0]), network([[1e30], [0.0]], [0.0, 1e-16])
+    made, head = nn.Sequential(*first, *last[1:]).eval(), retrained(singles(0, 1))
+    assert head.decide(made(torch.tensor([[0.9], [0.3]]))).tolist() == [0, 1]
+    (row,) = rows(made, head, torch.tensor([[0.9]]), domain=Domain())
+    assert row.own < 0.5
+
+
+class Drifting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+        self.passes = 0
+
+    def forward(self, x):
+        self.passes += 1
+        return self.layer(x) + self.passes
+
+
+def test_a_network_that_is_not_the_folded_map_is_refused_before_its_first_claim():
+    with pytest.raises(HierclsError, match="outputs of the deployed network"):
+        rows(Drifting().eval(), retrained(singles(0, 1)), torch.rand(3, 4))
+    made = network([[1.0], [-1.0]], [-0.1, 0.1])
+    made[1].register_forward_hook(lambda layer, given, y: y + torch.tensor([-0.4, 0.4]))
+    with pytest.raises(HierclsError, match="has a hook"):
+        rows(made, retrained(singles(0, 1)), torch.rand(3, 1))
+
+
+def test_an_average_pool_that_turns_signs_is_refused():
+    made = nn.Sequential(nn.AvgPool2d(2, divisor_override=-4), nn.Flatten(), nn.Linear(1, 2)).eval()
+    with pytest.raises(HierclsError, match="divisor_override = -4"):
+        rows(made, retrained(singles(0, 1)), torch.rand(1, 1, 2, 2))
+
+
 @pytest.mark.parametrize(
     ("made", "named"),
     [

@@ -398,6 +398,46 @@ def test_a_network_that_cannot_be_bounded_is_refused_at_deployment():
         deploy(nn.Sequential(nn.Linear(2, 2), nn.GELU()), HEADS[:1])
 
 
+SWAPPED = [1, *range(1, 256)]
+
+
+class Wayward(nn.Module):
+    """A linear network whose pass does what its bounds do not show, or not everywhere."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.layer = nn.Linear(16, 2)
+        self.passes = 0
+
+    def forward(self, x):
+        x = x.flatten(1)
+        self.passes += 1
+        if self.kind == "random":
+            return self.layer(x) + float(torch.rand(()))
+        if self.kind == "drifts":
+            return self.layer(x) + (self.passes > 2)
+        if self.kind == "swaps":
+            return self.layer(x[SWAPPED])
+        return self.layer(x) + F.relu(x[SWAPPED].mean(1, keepdim=True) - 0.95)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("random", "lie outside their bounds"),
+        ("drifts", "change when a pass is repeated"),
+        ("swaps", "depend on other rows of the batch"),
+        ("swaps where rows are bright", "depend on other rows of the batch"),
+    ],
+)
+def test_a_network_that_is_not_what_was_bounded_is_refused_before_its_first_claim(kind, message):
+    torch.manual_seed(0)
+    prover = deploy(Wayward(kind).eval(), [retrained(singles(0, 1))])
+    with pytest.raises(HierclsError, match=message):
+        rows(prover, Inputs(torch.arange(3), {"image": torch.rand(3, 1, 4, 4)}))
+
+
 def test_outputs_may_mean_children_in_any_order():
     network = convolutional(2, seed=3)
     inputs = images(20)

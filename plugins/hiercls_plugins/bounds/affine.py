@@ -9,7 +9,7 @@ from torch import nn
 
 from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds.boxes import Box
-from hiercls_plugins.bounds.rounding import PLAIN, Rounding
+from hiercls_plugins.bounds.rounding import PLAIN, TINY, Rounding
 from hiercls_plugins.bounds.statistics import Normalising
 
 NORMALISING = 16
@@ -25,8 +25,9 @@ def weighted(x: Box, apply: Weighted, weight: torch.Tensor, bias: torch.Tensor |
     if not rounding:
         return Box(centre, apply(x.radius, weight.abs(), None))
     growth = rounding.growth(weight[0].numel())
-    radius = apply(x.radius + growth * x.magnitude, weight.abs(), None if bias is None else growth * bias.abs())
-    return rounding.widened(Box(centre, radius * (1 + growth)), 1)
+    spread = x.radius + growth * x.magnitude + TINY
+    radius = apply(spread, weight.abs() + TINY, None if bias is None else growth * bias.abs())
+    return rounding.widened(Box(centre, radius * (1 + growth)), 1, total=radius / growth)  # >= |W||v| + |b|
 
 
 def application(layer: nn.Module) -> Weighted:
@@ -59,8 +60,10 @@ def batch_norm(parts: Normalising, x: Box, rounding: Rounding) -> Box:
     moved = Box((x.centre - mean) * scale + shift, x.radius * scale.abs())
     if not rounding:
         return moved
-    magnitude = (x.magnitude + mean.abs()) * scale.abs() + shift.abs()
-    return rounding.widened(Box(moved.centre, moved.radius + NORMALISING * rounding.unit * magnitude), 1)
+    size = x.magnitude + mean.abs() + TINY
+    total = size * scale.abs() + shift.abs()
+    radius = moved.radius + NORMALISING * rounding.unit * total + TINY * size
+    return rounding.widened(Box(moved.centre, radius), 1, total + scale.abs())
 
 
 def folded(layer: nn.Module, parts: Normalising, x: Box) -> Box:
@@ -73,12 +76,12 @@ def folded(layer: nn.Module, parts: Normalising, x: Box) -> Box:
 
 
 def average(pool: Callable[[torch.Tensor], torch.Tensor], terms: int, x: Box, rounding: Rounding) -> Box:
-    """A mean over at most `terms` entries each."""
+    """A mean over at most `terms` entries each, which are added up first."""
     if not rounding:
         return x.moved(pool)
     growth = rounding.growth(terms)
     radius = pool(x.radius + growth * x.magnitude)
-    return rounding.widened(Box(pool(x.centre), radius * (1 + growth)), 1)
+    return rounding.widened(Box(pool(x.centre), radius * (1 + growth)), 1, total=terms * x.magnitude)
 
 
 def add(rounding: Rounding, x: object, y: object, *, alpha: float = 1) -> Box:
@@ -101,7 +104,10 @@ def multiply(rounding: Rounding, x: object, y: object) -> Box:
     box, factor = (x, y) if isinstance(x, Box) else (y, x)
     assert isinstance(box, Box)
     size = factor.abs() if isinstance(factor, torch.Tensor) else abs(factor)  # type: ignore[arg-type]
-    return rounding.widened(Box(box.centre * factor, box.radius * size), 4)  # type: ignore[operator]
+    radius = box.radius * size
+    if rounding:
+        radius = radius + TINY * (box.magnitude + size)
+    return rounding.widened(Box(box.centre * factor, radius), 4)  # type: ignore[operator]
 
 
 def divide(rounding: Rounding, x: object, y: object) -> Box:
@@ -120,10 +126,11 @@ def _centre(value: object) -> torch.Tensor:
 
 def _combined(rounding: Rounding, centre: torch.Tensor, x: object, y: object) -> Box:
     """A sum or difference with its centre; a constant adds no radius and may be of another shape."""
-    radius = torch.zeros_like(centre)
+    boxes = [value for value in (x, y) if isinstance(value, Box)]
+    radius = sum((box.radius for box in boxes), torch.zeros_like(centre))
+    if not rounding:
+        return Box(centre, radius)
+    total = torch.zeros_like(centre)
     for value in (x, y):
-        if isinstance(value, Box):
-            radius = radius + value.radius
-        if rounding:
-            radius = radius + 4 * rounding.unit * (value.magnitude if isinstance(value, Box) else abs(value))  # type: ignore
-    return rounding.widened(Box(centre, radius), 1)
+        total = total + (value.magnitude if isinstance(value, Box) else abs(value))  # type: ignore[arg-type]
+    return rounding.widened(Box(centre, radius + 4 * rounding.unit * total), 1, total)

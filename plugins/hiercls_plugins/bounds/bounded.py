@@ -10,10 +10,11 @@ from torch import fx, nn
 from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds import affine
 from hiercls_plugins.bounds.boxes import Box
+from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import PLAIN, Rounding
 from hiercls_plugins.bounds.rules import FUNCTIONS, LAYERS, MATRICES, METHODS, NORMS, RANDOM, SEVERAL
 from hiercls_plugins.bounds.statistics import Normalising, concrete, running
-from hiercls_plugins.bounds.tracing import evaluate, layer_of, moved_by_input, operation, plain, result, trace
+from hiercls_plugins.bounds.tracing import evaluate, moved_by_input, plain, result, trace
 
 Statistics = Mapping[nn.Module, Normalising]
 """Batch norms in train mode as affine maps, from one concrete pass."""

@@ -6,7 +6,7 @@ import torch
 
 from hiercls.values.heads import Head
 from hiercls_plugins.bounds.bounded import Features
-from hiercls_plugins.bounds.rounding import Rounding
+from hiercls_plugins.bounds.rounding import LARGEST, TINY, Rounding
 
 
 def excluded(features: Features, head: Head, rounding: Rounding) -> torch.Tensor:
@@ -27,12 +27,17 @@ def leads(features: Features, allowed: tuple[int, ...], rounding: Rounding) -> I
     """For each allowed output i in turn, lower bounds of y_i - y_j for every allowed j, (N, allowed).
 
     The difference of two rows is taken before the radius goes through, so that what both see cancels. A
-    deployed network computes the two rows apart: their errors add up.
+    deployed network computes the two rows apart: their errors add up. Where an allowed output may overflow, the
+    network may abstain: then no output leads.
     """
     weight, bias, box = features.weight[list(allowed)], features.bias[list(allowed)], features.box
     growth = rounding.growth(weight.shape[1]) if rounding else 0.0
-    errors = growth * (box.magnitude @ weight.abs().T + bias.abs()) * (1 + growth)
+    tiny = TINY if rounding else 0.0
+    totals = (box.magnitude + tiny) @ (weight.abs() + tiny).T + bias.abs()
+    safe = (totals <= LARGEST).all(dim=1, keepdim=True)
+    errors = growth * totals * (1 + growth) + tiny
     for output in range(len(allowed)):
         rows = weight[output] - weight
         middle = box.centre @ rows.T + (bias[output] - bias)
-        yield middle - box.radius @ rows.abs().T * (1 + growth) - errors - errors[:, output, None]
+        margins = middle - box.radius @ rows.abs().T * (1 + growth) - errors - errors[:, output, None]
+        yield torch.where(safe, margins, -torch.inf)

@@ -14,10 +14,15 @@ from dataclasses import dataclass
 
 import torch
 
+from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds.boxes import Box
 
 TINY = 1e-30
-"""More than all products of one sum lose by underflow, flushed to zero or not."""
+"""More than all products of one sum lose by underflow, flushed to zero or not.
+
+A factor that is flushed to zero itself loses up to 2^-126 of the other one: TINY is added to both before they
+meet, and even times the smallest `growth` it is more than that.
+"""
 
 LARGEST = 1e37
 """Above it a float32 network may overflow, and nothing is claimed."""
@@ -40,16 +45,26 @@ class Rounding:
         steps = (terms + SPARE) * self.unit
         return steps / (1 - steps)
 
-    def widened(self, box: Box, roundings: int) -> Box:
+    def widened(self, box: Box, roundings: int, total: torch.Tensor | None = None) -> Box:
         """A box that also holds what `roundings` elementwise operations may add to its members.
 
-        Where a member may overflow float32, its input's radii become infinite.
+        Where a member or a partial sum may overflow float32, its input's radii become infinite.
+
+        Args:
+            total: (N, ...) bounds of all partial sums in absolute value, where they may exceed the members'.
+
+        Raises:
+            HierclsError: a radius is negative: no box, and nothing may be concluded from it.
         """
         if not self:
             return box
+        if bool((box.radius < 0).any()):
+            raise HierclsError("bounds: an operation gave a box of negative radius, so nothing can be certified")
         magnitude = box.magnitude
         radius = box.radius + (roundings * self.unit * magnitude + TINY)
         safe = magnitude.flatten(1).amax(dim=1) <= LARGEST
+        if total is not None:
+            safe = safe & (total.flatten(1).amax(dim=1) <= LARGEST)
         shape = (-1,) + (1,) * (radius.dim() - 1)
         return Box(box.centre, torch.where(safe.reshape(shape), radius, torch.inf))
 

@@ -1,7 +1,7 @@
 """The operations that can be bounded: one rule each, in three tables that name them all."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -40,9 +40,28 @@ def _pad(rounding: Rounding, x: Box, pad: Any, mode: str = "constant", value: fl
     return Box(F.pad(x.centre, pad, value=value or 0.0), F.pad(x.radius, pad))
 
 
-def _average_pool(rounding: Rounding, x: Box, kernel_size: Any, *arguments: Any, **options: Any) -> Box:
+def _average_pool(
+    rounding: Rounding,
+    x: Box,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Box:
+    require_divisor(divisor_override)
     terms = prod(kernel_size) if isinstance(kernel_size, tuple) else kernel_size**2
-    return affine.average(lambda v: F.avg_pool2d(v, kernel_size, *arguments, **options), terms, x, rounding)
+    options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return affine.average(lambda v: F.avg_pool2d(v, *options), terms, x, rounding)
+
+
+def require_divisor(divisor: int | None) -> None:
+    """Refuse a mean that turns signs."""
+    if divisor is not None and divisor <= 0:
+        raise HierclsError(
+            f"bounds: an average pool divides by divisor_override = {divisor}; only 1 and more have a rule"
+        )
 
 
 def _adaptive_pool(rounding: Rounding, x: Box, output_size: Any) -> Box:
@@ -51,12 +70,20 @@ def _adaptive_pool(rounding: Rounding, x: Box, output_size: Any) -> Box:
 
 
 def _mean(rounding: Rounding, x: Box, *arguments: Any, **options: Any) -> Box:
+    axes = arguments[0] if arguments else options.get("dim")
+    _refuse_batch(x, axes if isinstance(axes, tuple | list) else (0 if axes is None else axes,))
     return affine.average(lambda v: v.mean(*arguments, **options), x.centre[0].numel(), x, rounding)
 
 
 def _concatenated(rounding: Rounding, boxes: Any, dim: int = 0) -> Box:
     boxes = [box if isinstance(box, Box) else Box(box, torch.zeros_like(box)) for box in boxes]
+    _refuse_batch(boxes[0], (dim,))
     return Box(torch.cat([box.centre for box in boxes], dim), torch.cat([box.radius for box in boxes], dim))
+
+
+def _refuse_batch(x: Box, axes: Sequence[int]) -> None:
+    if any(axis % x.centre.dim() == 0 for axis in axes):
+        raise HierclsError("bounds: an operation along the batch makes a row depend on its neighbours and has no rule")
 
 
 def _shape(rounding: Rounding, x: Box, name: str) -> Any:

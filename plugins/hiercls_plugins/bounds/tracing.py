@@ -6,19 +6,21 @@ from typing import Any
 from torch import fx, nn
 
 from hiercls.words.errors import HierclsError
+from hiercls_plugins.bounds.memory import Overwritable, require_current
+from hiercls_plugins.bounds.operations import asks_shape, layer_of, operation
 from hiercls_plugins.bounds.rules import FUNCTIONS, LAYERS, METHODS, NORMS
 
 Environment = dict[fx.Node, Any]
-
-_ASKS_SHAPE = ("size", "dim")
 
 
 def trace(network: nn.Module) -> fx.Graph:
     """The operations of a network from its one input to its one output, every one of them with a rule.
 
     Raises:
-        HierclsError: the network cannot be traced, or an operation on its input has no rule; names it.
+        HierclsError: the network cannot be traced, an operation on its input has no rule, or a layer, a constant
+            or an operation in place does what a trace does not show; names it.
     """
+    _refuse_hooks(network)
     try:
         graph = _Tracer().trace(network)
     except (fx.proxy.TraceError, TypeError) as error:
@@ -28,6 +30,8 @@ def trace(network: nn.Module) -> fx.Graph:
     for node in moved_by_input(graph):
         if not known(network, node):
             raise HierclsError(f"bounds: no rule for {operation(network, node)}; it cannot be bounded")
+    require_current(network, graph)
+    _refuse_constants(network, graph)
     _refuse_shared_norms(network, graph)
     return graph
 
@@ -44,27 +48,10 @@ def moved_by_input(graph: fx.Graph) -> list[fx.Node]:
     return found
 
 
-def asks_shape(node: fx.Node) -> bool:
-    return node.target is getattr or (node.op == "call_method" and node.target in _ASKS_SHAPE)
-
-
 def known(network: nn.Module, node: fx.Node) -> bool:
     if node.op == "call_module":
         return type(layer_of(network, node)) in LAYERS
     return node.target in (FUNCTIONS if node.op == "call_function" else METHODS)
-
-
-def operation(network: nn.Module, node: fx.Node) -> str:
-    """The operation as its author knows it: the kind of layer and its place, or the function."""
-    if node.op == "call_module":
-        return f"{type(layer_of(network, node)).__name__} at {node.target!r}"
-    if node.op == "call_method":
-        return f"the method {node.target!r} of a tensor"
-    return f"the function {getattr(node.target, '__name__', node.target)!r}"
-
-
-def layer_of(network: nn.Module, node: fx.Node) -> nn.Module:
-    return network.get_submodule(str(node.target))
 
 
 def evaluate(
@@ -106,12 +93,35 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return type(m) in LAYERS or super().is_leaf_module(m, module_qualified_name)
 
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return Overwritable(node, self)
+
 
 def _attribute(network: nn.Module, path: str) -> Any:
     value: Any = network
     for name in path.split("."):
         value = getattr(value, name)
     return value
+
+
+def _refuse_hooks(network: nn.Module) -> None:
+    """A hook or a replaced forward changes what a layer computes, and no trace of its kind shows it."""
+    for name, layer in network.named_modules():
+        if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
+            place = f"{type(layer).__name__} at {name!r}"
+            raise HierclsError(f"bounds: {place} has a hook or a forward of its own; it cannot be bounded")
+
+
+def _refuse_constants(network: nn.Module, graph: fx.Graph) -> None:
+    """A tensor made while tracing may be another one in the next pass."""
+    kept = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    kept |= {name for name, _ in network.named_buffers(remove_duplicate=False)}
+    for node in graph.nodes:
+        if node.op == "get_attr" and node.target not in kept:
+            raise HierclsError(
+                f"bounds: {type(network).__name__} uses a tensor that is neither a parameter nor a buffer and may "
+                "change between two passes; register it as a buffer"
+            )
 
 
 def _refuse_shared_norms(network: nn.Module, graph: fx.Graph) -> None:

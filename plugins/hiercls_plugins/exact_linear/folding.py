@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -11,10 +12,12 @@ from torch import fx, nn
 
 from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds.affine import NORMALISING, application
-from hiercls_plugins.bounds.rounding import FLOAT32
-from hiercls_plugins.bounds.rules import MATRICES, NORMS, RANDOM
+from hiercls_plugins.bounds.boxes import Box
+from hiercls_plugins.bounds.operations import layer_of, operation
+from hiercls_plugins.bounds.rounding import FLOAT32, LARGEST, TINY
+from hiercls_plugins.bounds.rules import MATRICES, NORMS, RANDOM, require_divisor
 from hiercls_plugins.bounds.statistics import running
-from hiercls_plugins.bounds.tracing import evaluate, layer_of, moved_by_input, operation, plain, result, trace
+from hiercls_plugins.bounds.tracing import Environment, evaluate, moved_by_input, plain, result, trace
 
 SPARE = 64
 """Roundings counted beside those of the layers: all float64 arithmetic on the folded map."""
@@ -25,12 +28,14 @@ class AffineMap:
     """y = weight x + offset over flattened inputs.
 
     Evaluated in float32 at an input x it errs by at most growth (size |x| + size_offset): the same network with
-    every number replaced by its absolute value, so that nothing cancels (Higham 2002, section 3.1).
+    every number replaced by its absolute value, so that nothing cancels (Higham 2002, section 3.1). Every number and
+    every result there is TINY larger than it is, for what underflows.
 
     Attributes:
         weight, size: (K, entries) float64.
         offset, size_offset: (K,) float64.
         growth: the relative error of all operations together.
+        reach: where every |entry of x| is at most this, no operation and no partial sum overflows.
     """
 
     weight: torch.Tensor
@@ -38,6 +43,13 @@ class AffineMap:
     size: torch.Tensor
     size_offset: torch.Tensor
     growth: float
+    reach: float
+
+    def outputs(self, x: torch.Tensor) -> Box:
+        """Bounds of the outputs that float32 gives at x, (N, entries) float64."""
+        error = self.growth * (x.abs() @ self.size.T + self.size_offset) + TINY
+        error[x.abs().amax(dim=1) > self.reach] = torch.inf
+        return Box(x @ self.weight.T + self.offset, error)
 
 
 class AffineNetwork:
@@ -61,18 +73,41 @@ class AffineNetwork:
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
         origin = torch.zeros(1, *shape, dtype=torch.float64, device=device)
         weight, offset = _derivative(self.network, origin)
-        terms = 0
+        last = result(self.graph)
+        size, size_offset = _derivative(lambda x: self._sizes(x)[last], origin)
+        growth = FLOAT32.growth(self._terms(origin) + SPARE)
+        return AffineMap(weight, offset, size, size_offset, growth, self._reach(origin))
+
+    def _sizes(self, x: torch.Tensor) -> Environment:
+        """The value of every operation at x >= 0 with absolute values in the place of the network's own numbers."""
 
         def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-            nonlocal terms
-            if node not in self.moved:
-                return plain(self.network, node, arguments, options)
-            terms += self._roundings(node, arguments[0])
-            return self._size(node, arguments, options)
+            moved = node in self.moved
+            return (self._size if moved else partial(plain, self.network))(node, arguments, options)
 
-        last = result(self.graph)
-        size, size_offset = _derivative(lambda x: evaluate(self.network, self.graph, x, call)[last], origin)
-        return AffineMap(weight, offset, size, size_offset, FLOAT32.growth(terms + SPARE))
+        return evaluate(self.network, self.graph, x, call)
+
+    def _terms(self, origin: torch.Tensor) -> int:
+        """Roundings along the whole network."""
+        sizes = self._sizes(origin)
+        return sum(self._roundings(node, sizes[node.all_input_nodes[0]]) for node in self.operations)
+
+    def _reach(self, origin: torch.Tensor) -> float:
+        """Sizes are affine and grow with x: from their values where x is 0 and where it is 1."""
+        low, high = self._sizes(origin), self._sizes(torch.ones_like(origin))
+        reach = LARGEST
+        for node in self.operations:
+            if isinstance(low[node], torch.Tensor):
+                room = LARGEST - self._partial_sums(node, low)
+                reach = min(reach, room / max(self._partial_sums(node, high), TINY))
+        return max(reach, 0.0)
+
+    def _partial_sums(self, node: fx.Node, sizes: Environment) -> float:
+        """The largest partial sum of an operation; a mean adds up its entries before it divides."""
+        if node.op == "call_module" and isinstance(layer_of(self.network, node), POOLS):
+            added = sizes[node.all_input_nodes[0]]
+            return added.max().item() * prod(added.shape[2:])
+        return sizes[node].max().item()
 
     def _affine(self, node: fx.Node) -> bool:
         if node.op == "call_module":
@@ -92,9 +127,10 @@ class AffineNetwork:
         if node.target not in SIZES:
             return plain(self.network, node, arguments, options)
         given = [
-            value if source in self.moved else abs(value) for source, value in zip(node.args, arguments, strict=True)
+            value if source in self.moved else abs(value) + (0 if node.target in DIVISIONS else TINY)
+            for source, value in zip(node.args, arguments, strict=True)
         ]
-        return SIZES[node.target](*given)
+        return SIZES[node.target](*given) + TINY
 
     def _roundings(self, node: fx.Node, x: torch.Tensor) -> int:
         layer = layer_of(self.network, node) if node.op == "call_module" else None
@@ -119,6 +155,8 @@ SIZES: Mapping[Any, Callable[..., Any]] = {
 }
 """Arithmetic on absolute values."""
 
+DIVISIONS = (operator.truediv, torch.div)
+
 MOVES = frozenset((torch.flatten, torch.reshape, "flatten", "reshape", "view", "size", getattr))
 """Operations that only move entries, or ask for a shape."""
 
@@ -127,12 +165,16 @@ def _layer_size(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     if isinstance(layer, MATRICES):
         weight, bias = layer.weight, layer.bias
         assert isinstance(weight, torch.Tensor)
-        return application(layer)(x, weight.abs(), bias.abs() if isinstance(bias, torch.Tensor) else None)
+        size = application(layer)(x + TINY, weight.abs() + TINY, bias.abs() if isinstance(bias, torch.Tensor) else None)
+        return size + TINY
     if isinstance(layer, NORMS):
         shape = (1, -1) + (1,) * (x.dim() - 2)
         scale, mean, shift = (part.abs().reshape(shape) for part in running(layer))
-        return (x + mean) * scale + shift
-    return layer(x)
+        size = (x + mean + TINY) * (scale + TINY) + shift + TINY
+        return torch.where(scale <= LARGEST, size, torch.inf)
+    if isinstance(layer, nn.AvgPool2d):
+        require_divisor(layer.divisor_override)
+    return layer(x) + TINY if isinstance(layer, POOLS) else layer(x)
 
 
 def _derivative(function: Callable[[torch.Tensor], torch.Tensor], origin: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -11,8 +11,9 @@ from hiercls.values.certificates import closed
 from hiercls.values.heads import Head
 from hiercls.words.norms import Norm
 from hiercls.words.threats import Domain
+from hiercls_plugins.bounds.agreement import random_points, require_agreement
 from hiercls_plugins.bounds.precision import FullPrecision
-from hiercls_plugins.bounds.rounding import LARGEST, TINY
+from hiercls_plugins.bounds.rounding import TINY
 from hiercls_plugins.exact_linear.folding import AffineMap, AffineNetwork
 
 
@@ -31,8 +32,14 @@ class LinearProver(Pointwise):
     def radii(self, network: torch.nn.Module, head: Head, x: torch.Tensor) -> torch.Tensor:
         shape = tuple(x.shape[1:])
         if shape not in self._folded:
-            self._folded[shape] = self.exact.fold(shape)
+            self._folded[shape] = self._tried(network, self.exact.fold(shape), x)
         return targeted(self._folded[shape], head, x.double().flatten(1), self.norm, self.domain)
+
+    def _tried(self, network: torch.nn.Module, affine: AffineMap, x: torch.Tensor) -> AffineMap:
+        """The folded map, unless it is not what the deployed network computes."""
+        points = random_points(x, self.domain)
+        require_agreement(network, affine.outputs(points.double().flatten(1)), points)
+        return affine
 
 
 def targeted(affine: AffineMap, head: Head, x: torch.Tensor, norm: Norm, domain: Domain) -> torch.Tensor:
@@ -59,7 +66,8 @@ def pair_radii(
 ) -> torch.Tensor:
     """Within which radius output i beats each other output j, (N, others); 0 where it does not, or ties.
 
-    The margin at x + d is at least y_i - y_j - error(x) - (||w_i - w_j||_q + error's slope) ||d||_p.
+    The margin at x + d is at least y_i - y_j - error(x) - (||w_i - w_j||_q + error's slope) ||d||_p. No radius goes
+    to where the network may overflow: |d| <= ||d||_p entry by entry, and what overflows abstains.
     """
     rows = list(others)
     slope = affine.weight[output] - affine.weight[rows]
@@ -67,13 +75,13 @@ def pair_radii(
     offset = affine.offset[output] - affine.offset[rows]
     size_offset = affine.size_offset[output] + affine.size_offset[rows]
     magnitude = x.abs() @ size.T + size_offset
-    margin = x @ slope.T + offset - affine.growth * magnitude - TINY
+    margin = x @ slope.T + offset - affine.growth * magnitude - 2 * TINY
     steepness = torch.linalg.vector_norm(slope, ord=norm.dual.p, dim=1)
     steepness += affine.growth * torch.linalg.vector_norm(size, ord=norm.dual.p, dim=1)
-    radius = torch.where(
-        _everywhere(slope, offset, size, size_offset, affine.growth, domain), torch.inf, margin / steepness
-    )
-    return torch.where((margin > 0) & (magnitude <= LARGEST), radius, 0.0)
+    room = affine.reach - x.abs().amax(dim=1, keepdim=True)
+    near = torch.minimum(margin / steepness, room)
+    everywhere = _everywhere(slope, offset, size, size_offset, affine, domain)
+    return torch.where((margin > 0) & (room > 0), torch.where(everywhere, torch.inf, near), 0.0)
 
 
 def _everywhere(
@@ -81,13 +89,13 @@ def _everywhere(
     offset: torch.Tensor,
     size: torch.Tensor,
     size_offset: torch.Tensor,
-    growth: float,
+    affine: AffineMap,
     domain: Domain,
 ) -> torch.Tensor:
     """Whether the margin of each pair is positive on the whole domain, (others,) bool."""
-    if not domain.bounded:
+    farthest = max(abs(domain.lower), abs(domain.upper))
+    if not domain.bounded or farthest > affine.reach:
         return torch.zeros_like(offset, dtype=torch.bool)
     middle, half = (domain.lower + domain.upper) / 2, (domain.upper - domain.lower) / 2
-    farthest = max(abs(domain.lower), abs(domain.upper))
-    error = growth * (farthest * size.sum(dim=1) + size_offset)
-    return middle * slope.sum(dim=1) - half * slope.abs().sum(dim=1) + offset - error - TINY > 0
+    error = affine.growth * (farthest * size.sum(dim=1) + size_offset)
+    return middle * slope.sum(dim=1) - half * slope.abs().sum(dim=1) + offset - error - 2 * TINY > 0

@@ -1,0 +1,22 @@
+"""One traced operation, as its author knows it."""
+
+from torch import fx, nn
+
+_ASKS_SHAPE = ("size", "dim")
+
+
+def layer_of(network: nn.Module, node: fx.Node) -> nn.Module:
+    return network.get_submodule(str(node.target))
+
+
+def operation(network: nn.Module, node: fx.Node) -> str:
+    """The kind of layer and its place, or the function."""
+    if node.op == "call_module":
+        return f"{type(layer_of(network, node)).__name__} at {node.target!r}"
+    if node.op == "call_method":
+        return f"the method {node.target!r} of a tensor"
+    return f"the function {getattr(node.target, '__name__', node.target)!r}"
+
+
+def asks_shape(node: fx.Node) -> bool:
+    return node.target is getattr or (node.op == "call_method" and node.target in _ASKS_SHAPE)
