@@ -13,6 +13,7 @@ import click
 import pytest
 
 from hiercls.cli.commands.certify import ShardType
+from hiercls.cli.commands.plugins import _as_yaml
 from hiercls.cli.main import _COMMANDS, main
 from hiercls.cli.progress import TerminalProgress, clock
 from hiercls.words.errors import (
@@ -242,6 +243,39 @@ def test_check_shows_unnamed_groups_and_warnings_as_they_are(call: Call, tmp_pat
     assert out.endswith("\n9 draws are few for alpha 0.001.\n")
 
 
+def test_check_says_how_much_is_certified_audited_and_measured(call: Call, tmp_path: Path) -> None:
+    text = GOOD.replace("ship, 1]}}", "ship, 1]}, truncate: {criterion: equal}}")
+    text = text.replace("  living: {certifier: none}\n", "") + "seed: 7\n"
+    text += "certify: {inputs: {each: 3, level: 1}, alpha: 1e-2, joint: true}\n"
+    text += "audit: {inputs: 20, attack: {climb: {steps: 5}}}\nmetrics: [share, {share: {at: 1}}]\n"
+    (tmp_path / "x.yaml").write_text(text)
+    code, out, _ = call("check", "x.yaml")
+    assert code == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "seed 7" in lines
+    assert "truncate one multi-way node for every subtree in which all nodes are asked the same" in lines
+    certified = "certify 3 inputs of every label set at level 1, alpha 0.01, divided among the smoothed nodes of a path"
+    assert certified in lines
+    assert "audit 20 inputs, climb (steps 5)" in lines
+    assert "metrics share, share (at 1)" in lines
+    found = json.loads(call("check", "x.yaml", "--json")[1])
+    assert found["certify"] == {"inputs": {"each": 3, "level": 1}, "alpha": 0.01, "joint": True, "batch": None}
+    assert found["truncate"] == {"criterion": "equal"}
+    assert found["audit"] == {"inputs": 20, "attack": {"climb": {"steps": 5}}}
+
+
+def test_check_says_that_nothing_is_certified_where_the_adversary_gives_the_labels(call: Call, tmp_path: Path) -> None:
+    text = GOOD.replace("{dataset: zoo}", "{dataset: zoo, allowed: location}").replace("l2,", "l2, view: location,")
+    text = text.replace("{noisy: {sigma: 0.25}}}", "{noisy: {sigma: 0.25}}, view: image}")
+    (tmp_path / "x.yaml").write_text(text)
+    code, out, err = call("check", "x.yaml")
+    assert (code, err) == (0, "")
+    why = "the adversary can change location, which gives the allowed labels"
+    assert out.count(f"nothing: {why}") == 3
+    assert "reach" not in out
+    assert json.loads(call("check", "x.yaml", "--json")[1])["warnings"] == [f"Nothing is certified anywhere: {why}."]
+
+
 def test_check_in_json_is_pure_json(call: Call) -> None:
     code, out, _ = call("check", "good.yaml", "--json")
     assert code == 0
@@ -262,7 +296,12 @@ def test_check_of_a_derived_tree_shows_its_selectors(call: Call, tmp_path: Path)
     code, out, _ = call("check", "x.yaml")
     assert code == 0
     assert "derived by merge (of flat)" in out
-    assert 'living    {"certifier": "none"}' in out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert {
+        "all restricted from flat",
+        "root architecture tiny, trainer plain, view lidar",
+        "living certifier none",
+    } <= set(lines)
     assert json.loads(call("check", "x.yaml", "--json")[1])["tree"] is None
 
 
@@ -308,6 +347,16 @@ def test_plugins_lists_components_and_files_with_their_hash(call: Call, tmp_path
     assert sha256 in [plugin["sha256"] for plugin in found["plugins"]]
 
 
+def test_defaults_are_explained_as_a_yaml_writes_them(call: Call) -> None:
+    code, out, _ = call("plugins", "good.yaml", "--explain", "noisy")
+    assert code == 0
+    assert "  schedule: default {epochs: 2, optimizer: adam}\n" in out
+    assert "  sigma: required\n" in out
+    assert [_as_yaml(value) for value in ((), (1, 2), None, True, 0.5, "none")] == [
+        "[]", "[1, 2]", "null", "true", "0.5", "none"
+    ]  # fmt: skip
+
+
 def test_plugins_shows_broken_ones_and_ends_well(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import metadata
 
@@ -341,6 +390,16 @@ def test_doctor_tells_versions_and_data(call: Call, monkeypatch: pytest.MonkeyPa
     assert found["data"]["HIERCLS_DATA"] == f"{tmp_path / 'nothing'}, which is no folder"
     assert found["machine"]["cores"] == str(os.cpu_count())
     assert "torchvision" in found["optional"]
+
+
+def test_doctor_says_below_its_name_where_a_missing_set_was_searched(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = "dataset 'zoo' is not there: HIERCLS_DATA is not set; searched a/zoo, b/zoo; set HIERCLS_DATA to c"
+    facts = {"data": {"zoo": missing, "digits": "found, 355 test inputs"}}
+    monkeypatch.setattr("hiercls.cli.commands.doctor.diagnosis", lambda: facts)
+    shown = "data\n  zoo\n      not found; searched a/zoo, b/zoo\n  digits             found, 355 test inputs\n"
+    assert call("doctor") == (0, shown, "")
 
 
 @pytest.mark.parametrize("text", ["5/4", "0/4", "1", "a/b", "1/0"])

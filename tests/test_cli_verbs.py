@@ -155,7 +155,7 @@ def test_inputs_outside_the_domain_are_refused(here, capsys):
     np.save("flat.npy", np.zeros((2, 64), dtype=np.float32))
     code, _, error = call(capsys, "predict", "small.yaml", "--file", "flat.npy")
     assert code == 3
-    assert "of shape (N, *(1, 8, 8))" in error
+    assert "of shape (N, 1, 8, 8)" in error
 
 
 def test_weights_that_are_not_those_trained_are_refused(here, capsys):
@@ -218,3 +218,46 @@ def test_plugins_explain_says_what_a_component_does_and_its_options(here, capsys
     code, _, error = call(capsys, "plugins", "--explain", "ibpp")
     assert code == 2
     assert "no component is called 'ibpp'" in error
+
+
+def test_a_refused_command_leaves_no_run_behind(here, capsys):
+    for verb in ("certify", "evaluate", "audit", "report"):
+        assert call(capsys, verb, "small.yaml")[0] == 2
+    assert call(capsys, "train", "small.yaml", "--only", "nobody")[0] == 2
+    assert not Path("runs").exists()
+
+
+def test_more_inputs_than_there_are_is_an_error(here, capsys):
+    call(capsys, "train", "small.yaml")
+    code, _, error = call(capsys, "certify", "small.yaml", "--inputs", "356")
+    assert code == 2
+    assert "356 asked, the test split has 355" in error
+
+
+def test_predict_takes_places_or_a_file_and_names_abstention(here, capsys):
+    call(capsys, "train", "small.yaml")
+    np.save("one.npy", np.full((1, 1, 8, 8), 0.5, dtype=np.float32))
+    assert call(capsys, "predict", "small.yaml", "--file", "one.npy", "--index", "2")[0] == 2
+    Path("text.npy").write_text("no array")
+    code, _, error = call(capsys, "predict", "small.yaml", "--file", "text.npy")
+    assert code == 3
+    assert error == "text.npy: is no .npy array of numbers\n"
+    noisy = SMALL.replace("certifier: exact-linear", "certifier: {smoothing: {sigma: 50.0, predict: 50}}")
+    Path("noisy.yaml").write_text(noisy.replace("norm: linf", "norm: l2").replace("name: small", "name: noisy"))
+    call(capsys, "train", "noisy.yaml")
+    code, out, _ = call(capsys, "predict", "noisy.yaml", "--index", "1", "--index", "2", "--index", "3")
+    assert code == 0
+    assert "abstains at root, one of 0, 1, 2" in out
+
+
+def test_a_termination_is_an_interrupt(here):
+    """SIGTERM ends as Ctrl-C does: with 130 and the command that goes on."""
+    Path("small.yaml").write_text(SMALL.replace("epochs: 2", "epochs: 5000"))
+    command = [sys.executable, "-c", "from hiercls.cli.main import main; main()", "train", "small.yaml"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(Path("runs/small/networks").glob("*/checkpoint*")):
+        pass
+    process.terminate()
+    _, error = process.communicate()
+    assert process.returncode == 130
+    assert "hiercls train small.yaml" in error

@@ -1,6 +1,7 @@
 """Recipes: every mistake told at once and with its place; entries that merge as they are meant to."""
 
 import json
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from hiercls.values.labels import LabelTree, grow
+from hiercls.wiring.local_plugins import add_plugins_of
+from hiercls.wiring.path_plugins import sha256_of
 from hiercls.wiring.recipe import NodeSpec, Recipe, load_recipe
 from hiercls.wiring.registry import Registry
 from hiercls.wiring.schema import json_schema
@@ -147,7 +150,16 @@ def test_numbers_are_numbers_and_quoted_text_is_text(load) -> None:
     recipe = load(minimal(certify="{inputs: 1_0, alpha: 1e-3}", audit="{inputs: 0x10}"))
     assert (recipe.certify.inputs, recipe.certify.alpha, recipe.audit.inputs) == (10, 0.001, 16)
     assert problems(load, minimal(threat="{norm: linf, budgets: ['8/255']}")) == [
-        "x.yaml:2:32 threat.budgets.0: found '8/255'; a number would be right"
+        "x.yaml:2:32 threat.budgets.0: found '8/255'; write it without quotes"
+    ]
+    assert problems(load, minimal(threat="{norm: linf, budgets: ['much']}")) == [
+        "x.yaml:2:32 threat.budgets.0: found 'much'; a number would be right"
+    ]
+
+
+def test_a_list_of_one_is_written_as_a_list(load) -> None:
+    assert problems(load, minimal(threat="{norm: linf, budgets: 8/255}")) == [
+        "x.yaml:2:31 threat.budgets: found 8/255; write [8/255]"
     ]
 
 
@@ -293,6 +305,7 @@ def test_a_wrong_option_of_a_suggested_certifier_is_found_in_its_own_line(load) 
         ({"tree": "{truncate: {depth: 1}}"}, [
             "x.yaml:4:7 tree: found truncate without groups or build; a flat tree has nothing to cut"
         ]),
+        ({"tree": "{build: merge, truncate: {depth: 1}}"}, ["x.yaml:4:15 tree.build.merge: of is missing"]),
         ({"tree": f"{{groups: {GROUPS}, truncate: {{depth: 1, criterion: equal}}}}"}, [
             "x.yaml:4:99 tree.truncate: write either `depth: d` or `criterion: equal`"
         ]),
@@ -668,6 +681,30 @@ def test_a_layer_can_restrict_what_another_trains_and_replace_a_tree(load) -> No
     assert recipe.nodes["root"] == {"restrict": "flat"}
 
 
+def test_groups_are_replaced_whole_and_a_builder_of_the_same_name_is_amended(load) -> None:
+    lower = minimal(tree="{groups: {a: [cat, dog], b: [bird, ship, airplane, 1]}, truncate: {depth: 1}}")
+    lower = lower.replace("root:", "all:")
+    upper = "extends: base.yaml\ntree: {groups: {c: [cat, bird], d: [dog, ship, airplane, 1]}}\n"
+    recipe = load(upper, {"base.yaml": lower})
+    assert list(recipe.tree.groups) == ["c", "d"]
+    assert recipe.tree.truncate.depth == 1
+    derived = minimal(networks="{flat: {architecture: tiny, trainer: standard}}", tree="{build: {merge: {of: flat}}}")
+    recipe = load("extends: base.yaml\ntree: {build: merge}\n", {"base.yaml": derived})
+    assert recipe.document(recipe.tree.build) == {"merge": {"of": "flat"}}
+
+
+def test_a_view_that_is_not_named_is_the_threats(load) -> None:
+    network = "{flat: {architecture: tiny, trainer: standard}}"
+    recipe = load(minimal(networks=network, threat="{norm: l2, view: lidar}"))
+    assert (recipe.networks["flat"].view, specs(recipe)["root"].view) == ("lidar", "lidar")
+
+
+def test_without_a_threat_the_norm_is_linf_and_no_budget_is_named(load) -> None:
+    recipe = load("data: {dataset: zoo}\nnodes: {root: {architecture: tiny, trainer: standard}}\n")
+    assert (recipe.threat.norm, recipe.threat.budgets) == (LINF, ())
+    assert "norm is missing" in problems(load, minimal(threat="{budgets: [1]}"))[0]
+
+
 def test_a_mistake_in_a_lower_layer_is_told_in_its_file(load) -> None:
     assert problems(load, "extends: base.yaml\nsed: 1\n", others={"base.yaml": FULL.replace("seed", "sede")}) == [
         "base.yaml:2:1 sede: unknown option; did you mean 'seed'?",
@@ -758,6 +795,54 @@ def test_a_plugin_that_is_not_what_it_was_is_told(tmp_path: Path, fresh: Registr
         ConfigurationError, match=r"is not what it was: its SHA-256 is \w{64}, and the recipe names 00$"
     ):
         load_recipe(tmp_path / "x.yaml", fresh)
+
+
+def tattling(folder: Path) -> Path:
+    """Write the plugin `mine.py`, which leaves the file `ran` when its code runs; returns that file."""
+    (folder / "mine.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()\n{MINE}")
+    return folder / "ran"
+
+
+def test_a_plugin_that_is_not_what_it_was_is_not_run(tmp_path: Path, fresh: Registry) -> None:
+    ran = tattling(tmp_path)
+    (tmp_path / "x.yaml").write_text(with_mine("{path: mine.py, sha256: '00'}"))
+    with pytest.raises(ConfigurationError, match="is not what it was"):
+        load_recipe(tmp_path / "x.yaml", fresh)
+    with pytest.raises(ConfigurationError, match="is not what it was"):
+        add_plugins_of(tmp_path / "x.yaml", fresh, allowed=True)
+    assert not ran.exists()
+    (tmp_path / "x.yaml").write_text(with_mine(f"{{path: mine.py, sha256: {sha256_of(tmp_path / 'mine.py')}}}"))
+    load_recipe(tmp_path / "x.yaml", fresh)
+    assert ran.exists()
+
+
+def test_compiled_code_beside_a_plugin_is_not_run(tmp_path: Path, fresh: Registry) -> None:
+    ran = tattling(tmp_path)
+    compiled = py_compile.compile(
+        str(tmp_path / "mine.py"), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    assert compiled is not None
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "x.yaml").write_text(with_mine("mine.py"))
+    assert load_recipe(tmp_path / "x.yaml", fresh).plugins
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("written", ["{path}", "{{path: {path}}}", "{{path: {path}, sha256: }}"])
+def test_a_run_folder_runs_no_plugin_without_its_hash(tmp_path: Path, fresh: Registry, written: str) -> None:
+    ran = tattling(tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    resolved = run / "recipe.resolved.yaml"
+    resolved.write_text(with_mine(written.format(path=tmp_path / "mine.py")))
+    with pytest.raises(ConfigurationError, match=r"has no sha256 in .*; pass the original YAML instead of the run"):
+        load_recipe(resolved, fresh, allow_plugins=True)
+    with pytest.raises(ConfigurationError, match="has no sha256"):
+        add_plugins_of(resolved, fresh, allowed=True)
+    assert not ran.exists()
+    hashed = f"{{path: {tmp_path / 'mine.py'}, sha256: {sha256_of(tmp_path / 'mine.py')}}}"
+    resolved.write_text(with_mine(hashed))
+    assert load_recipe(resolved, fresh, allow_plugins=True).plugins
 
 
 def test_a_broken_plugin_that_a_yaml_names_is_a_plugin_error(tmp_path: Path, fresh: Registry) -> None:

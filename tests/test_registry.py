@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,10 +15,13 @@ import click
 import pytest
 
 from hiercls.cli.lazy import LazyGroup
+from hiercls.wiring.recipe import load_recipe
 from hiercls.wiring.registry import Registry
 from hiercls.words.errors import ConfigurationError, DataError, PluginError
 
 PLUGIN = Path(__file__).with_name("wiring_plugin.py")
+
+DOCS = Path(__file__).parents[1] / "docs" / "plugins.md"
 
 Install = Callable[..., None]
 
@@ -256,3 +260,13 @@ def test_the_example_plugin_passes_the_conformance_kit() -> None:
         command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False, cwd=EXAMPLE
     )
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_the_one_file_plugin_of_the_documentation_is_found_by_its_recipe(tmp_path: Path) -> None:
+    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (tmp_path / "mine.py").write_text(next(block for block in blocks if "__name__" in block))
+    (tmp_path / "squares.yaml").write_text(next(block for block in blocks if block.startswith("plugins:")))
+    recipe = load_recipe(tmp_path / "squares.yaml")
+    trainer = recipe.networks["flat"].trainer
+    assert type(trainer).__name__ == "Mine"
+    assert trainer.schedule.epochs == 2

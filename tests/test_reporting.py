@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from html.parser import HTMLParser
 
@@ -12,9 +13,10 @@ from hiercls.values.certificates import NodeCertificates, Scope, out_of_reach
 from hiercls.values.compose import compose
 from hiercls.values.heads import ABSTAIN, UNREACHED
 from hiercls.values.labels import flat_tree, grow
-from hiercls.verbs.reporting import confusions, figures, heatmaps, rounding, summaries, tables
+from hiercls.verbs.reporting import confusions, figures, heatmaps, rounding, summaries, tables, terminal
 from hiercls.verbs.reporting.findings import Findings, NodeFact, System
-from hiercls.verbs.reporting.headline import headline
+from hiercls.verbs.reporting.headline import elaboration, headline
+from hiercls.verbs.reporting.machine import as_json
 from hiercls.verbs.reporting.measures import tiers
 from hiercls.verbs.reporting.page import write_report
 from hiercls.verbs.reporting.rounding import Share
@@ -452,6 +454,141 @@ def test_the_terminal_shows_the_same_numbers():
         assert all(cell.shown in shown for cell in row)
     assert "joint α 0.003" in shown
     assert "60 inputs" in shown
+
+
+def printed(found, width):
+    from rich.console import Console
+
+    console = Console(width=width, file=io.StringIO())
+    for table in terminal_tables(found):
+        console.print(table)
+    return console.file.getvalue()
+
+
+def test_a_mask_in_reach_leaves_nothing_to_promise(tmp_path):
+    found = rich_findings(mask_in_reach="camera")
+    nothing = "nothing: the adversary can change camera, which gives the allowed labels"
+    assert [row[5].shown for row in tables.nodes_table(found).rows] == [nothing]
+    assert FACT.guarantee() == "the adversary cannot touch lidar: infinite"
+    assert headline(found) == ("Nothing is certified: the adversary can change camera, which gives the allowed labels.")
+    assert "At that budget" not in elaboration(found)
+    words = "".join(Page(write_report(found, tmp_path).read_text()).words)
+    assert nothing in words
+    assert "infinite" not in words.replace("radius infinite", "")
+
+
+def test_clean_figures_say_how_they_differ_from_the_main_table(tmp_path):
+    page = " ".join(Page(write_report(rich_findings(), tmp_path).read_text()).words)
+    for shown in (page, " ".join(printed(rich_findings(), 400).split())):
+        assert "Clean, as deployed" in shown
+        assert "an abstaining answer is a set of labels, counted as not right" in shown
+
+
+def test_doubts_about_the_audit_stand_beside_its_verdict(tmp_path):
+    doubts = ["The audit caught 3 of 10 inflated radii.", "flat tolerates 5 flips on 4 inputs."]
+    found = rich_findings(audit=AUDIT | {"warnings": doubts})
+    assert [row[0].value for row in summaries.audit_table(found).rows] == list(AUDIT)
+    page = "".join(Page(write_report(found, tmp_path).read_text()).words)
+    shown = printed(found, 400)
+    for sentence in (*doubts, summaries.audit_verdict(found)):
+        assert sentence in page
+        assert sentence in shown
+    assert 'class="doubt"' not in write_report(rich_findings(), tmp_path).read_text()
+
+
+def test_every_hard_column_is_explained_where_it_is_shown(tmp_path):
+    page = "".join(Page(write_report(findings(), tmp_path).read_text()).words)
+    shown = printed(findings(), 240)
+    for name in ("|S(r)|: ", "truth in S(r): ", "information gain: the mean of 1 - ln|S(r)|/ln L"):
+        assert name in page
+        assert name in shown
+
+
+def test_levels_stand_below_a_terminal_table():
+    table = tables.budgets_table(findings(alpha=0.001))
+    assert terminal.level_lines(table) == (
+        "level of right group, level 1 (2 groups) | right group, level 2 (4 groups): "
+        "tree: path α 0.001; flat: joint α 0.001",
+        "level of right label: path α 0.001",
+        "level of mean |S(r)| | truth in S(r) | information gain: tree: joint α 0.003; flat: joint α 0.001",
+    )
+    assert terminal.level_lines(tables.budgets_table(findings())) == ("level of every claim: α 0 (deterministic)",)
+    assert terminal.level_lines(tables.nodes_table(findings())) == ()
+
+
+def exposed(radii, counts):
+    """Findings with a flat system in which label l, other than the truth t, is excluded up to radii[t][l]."""
+    truth = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
+    tree = flat_tree(LABELS[: len(counts)])
+    rows = torch.tensor(radii, dtype=torch.float64)[truth]
+    order = [next(iter(child)) for child in tree.children(tree.root)]
+    chosen = torch.tensor([order.index(label) for label in truth.tolist()])
+    rows = rows[:, order]
+    others = rows.clone()
+    others[torch.arange(len(truth)), chosen] = torch.inf
+    certificates = NodeCertificates(tree.children(tree.root), chosen, others.min(dim=1).values, rows, 0.0, SCOPE)
+    system = System("flat", compose(tree, {tree.root: certificates}), truth)
+    return Findings("ties", "", "", {}, Threat(LINF, (0.5,)), (system,))
+
+
+def test_tied_confusions_are_counted_not_picked():
+    tied = exposed([[0, 0.1, 9], [9, 0, 0.1], [9, 9, 0]], (4, 8, 4))
+    assert confusions.parting_table(tied).rows[0][-1].shown == "2 pairs at 100.0%"
+    single = exposed([[0, 0.1, 9], [9, 0, 9], [9, 9, 0]], (4, 8, 4))
+    assert confusions.parting_table(single).rows[0][-1].shown == "cat → dog, 100.0%"
+    none = exposed([[0, 9, 9], [9, 0, 9], [9, 9, 0]], (4, 8, 4))
+    assert confusions.parting_table(none).rows[0][-1].shown == "none"
+
+
+def test_shares_of_one_column_have_one_number_of_decimals():
+    found = exposed([[0, 0.1, 9], [0.1, 0, 9], [9, 0.1, 0]], (4, 1500, 4))
+    for table, where in (
+        (confusions.remaining_table(found), (5, 6)),
+        (tables.labels_table(found), (2, 3)),
+    ):
+        for column in where:
+            shown = [row[column].shown for row in table.rows]
+            assert len(shown) == 3
+            assert all(len(text.split(".")[1]) == len("00%") for text in shown)
+    places = {row[4].shown.split(".")[1] for row in confusions.parting_table(findings(count=400)).rows}
+    assert {len(decimals) for decimals in places} == {len("00%")}
+
+
+def test_the_report_for_programs_is_the_tables_in_full():
+    found = rich_findings()
+    told = json.loads(json.dumps(as_json(found), allow_nan=False))
+    main = tables.budgets_table(found)
+    names = [column.name for column in main.columns]
+    assert [list(row.values()) for row in told["tables"]["budgets"]] == values(main)
+    assert [list(row) for row in told["tables"]["budgets"]] == [names] * len(main.rows)
+    assert told["levels"]["budgets"]["right label"] == "path α 0.001"
+    assert "adversary" not in told["levels"]["budgets"]
+    assert (told["title"], told["headline"], told["inputs"]) == ("tiny", headline(found), 60)
+    assert told["threat"] == {
+        "norm": "linf",
+        "view": "image",
+        "budgets": list(BUDGETS),
+        "domain": "[0, 1]",
+        "mask_in_reach": None,
+    }
+    assert "inf" in {row["median radius"] for row in as_json(endless())["tables"]["radii"]}
+
+
+def endless():
+    truth = torch.tensor([0, 1])
+    tree = flat_tree(LABELS)
+    chosen = torch.tensor([0, 1])
+    root = out_of_reach(tree.children(tree.root), chosen, torch.ones(2, dtype=torch.bool), 0.0, SCOPE)
+    return Findings("", "", "", {}, Threat(LINF), (System("flat", compose(tree, {tree.root: root}), truth),))
+
+
+def test_a_label_named_like_a_column_keeps_its_numbers():
+    truth, labels = torch.tensor([0, 1]), ("inputs", "system")
+    tree = flat_tree(labels)
+    root = out_of_reach(tree.children(tree.root), truth, torch.ones(2, dtype=torch.bool), 0.0, SCOPE)
+    found = Findings("", "", "", {}, Threat(LINF, (1.0,)), (System("flat", compose(tree, {tree.root: root}), truth),))
+    first = as_json(found)["tables"]["pairs"][0]
+    assert (first["system"], first["inputs"], first["inputs (2)"], first["system (2)"]) == ("flat", 1, 1, 0)
 
 
 def test_findings_that_do_not_belong_together_are_refused():

@@ -1,7 +1,10 @@
 """The command line: `hiercls COMMAND`."""
 
+import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from traceback import print_exception
 
@@ -43,11 +46,16 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0, or the code of the kind of mistake."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         code = app.main([word for word in given if word != "--traceback"], "hiercls", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"stopped; the same command goes on from here: {shlex.join(['hiercls', *given])}", err=True)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: nothing is left to tell
+        sys.exit(0)
     except click.ClickException as error:
         error.show()
         sys.exit(HierclsError.exit_code)

@@ -22,6 +22,7 @@ class TerminalProgress:
         self._piece: tuple[str, ...] | None = None
         self._began = (0.0, 0.0)
         self._shown = float("-inf")
+        self._last: tuple[tuple[str, ...], float] | None = None
 
     def __call__(self, done: float, total: float, **facts: float | str) -> None:
         now = time.monotonic()
@@ -30,7 +31,9 @@ class TerminalProgress:
             self._piece, self._began, self._shown = piece, (now, done), float("-inf")
         if done < total and now - self._shown < (TERMINAL_SECONDS if self._terminal else LOG_SECONDS):
             return
-        self._shown = now
+        if not self._terminal and (piece, done) == self._last:
+            return
+        self._shown, self._last = now, (piece, done)
         numbers = {name: fact for name, fact in facts.items() if not isinstance(fact, str)}
         self._write(" · ".join([*piece, *self._figures(done, total, now, numbers)]))
 

@@ -23,7 +23,7 @@ from hiercls.verbs.power import power
 from hiercls.whole.classifier import Deployed
 from hiercls.whole.plan import identity
 from hiercls.whole.runs import Run
-from hiercls.words.errors import CertificateBroken
+from hiercls.words.errors import CertificateBroken, ConfigurationError
 
 
 def audit(run: Run, inputs: int | None = None, progress: Progress = silent) -> dict[str, Any]:
@@ -35,9 +35,11 @@ def audit(run: Run, inputs: int | None = None, progress: Progress = silent) -> d
     Raises:
         CertificateBroken: this audit, or an earlier one of the same certificates, succeeded. All are kept.
     """
-    run.prepare("audit")
     assembly = assembled(run, progress=progress)
     finished = finished_inputs(assembly)
+    if not len(finished):
+        raise ConfigurationError(f"{run.folder}: nothing is certified yet; run `hiercls certify` first")
+    run.prepare("audit")
     audited = finished[: run.recipe.audit.inputs if inputs is None else inputs]
     attack = run.recipe.audit.attack
     place = audits_of(assembly) / f"{digest([identity(attack), audited.tolist()])}.json"

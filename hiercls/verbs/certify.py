@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -53,13 +54,13 @@ def certify(
     Returns:
         How many inputs are selected and how many of them are finished.
     """
-    run.prepare("certify")
     assembly = assembled(run, inputs, batch, progress)
+    run.prepare("certify")
     with stopping(seconds) as stop:
-        if workers > 1:
+        if workers > 1 and len(finished_inputs(assembly)) < len(assembly.selected):
             shards = [Shard(shard.number + k * shard.of, shard.of * workers) for k in range(workers)]
             calls = [(run.address, inputs, batch, each, seconds) for each in shards]
-            in_processes(_certify_shard, calls, watch=lambda: _tell_rows(assembly))
+            in_processes(_certify_shard, calls, watch=partial(_tell_rows, assembly))
         else:
             _certify(assembly, assembly.selected[shard.number :: shard.of], shard, stop)
     return {"inputs": len(assembly.selected), "finished": len(finished_inputs(assembly))}
@@ -69,7 +70,7 @@ def _tell_rows(assembly: Assembly) -> None:
     """How many rows the workers have written together."""
     parts = [part for each in assembly.proved_by for part in assembly.proofs_folder(each).glob("part-*.jsonl")]
     done = sum(part.read_bytes().count(b"\n") for part in parts)
-    assembly.context.progress(done, len(assembly.selected) * len(assembly.proved_by))
+    assembly.context.progress(done, len(assembly.selected) * len(assembly.proved_by), verb="certify")
 
 
 def _certify_shard(

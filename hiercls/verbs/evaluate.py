@@ -18,15 +18,19 @@ from hiercls.whole.runs import Run
 def evaluate(run: Run, inputs: int | None = None, progress: Progress = silent) -> dict[str, dict[str, object]]:
     """Answer the whole test split with deterministic systems, the inputs to be certified with random ones.
 
+    Args:
+        inputs: answer only this many; then nothing is kept for the report.
+
     Returns:
         For every system: `inputs`; `accuracy`, the share answered with exactly the true label; `abstained`, the
         share answered with a set of labels; `groups`, for each level the share whose answer lies in the true
         node of that level; `nodes`, each node's accuracy on the inputs whose label it holds and that reach it.
     """
-    run.prepare("evaluate")
     assembly = assembled(run, inputs, progress=progress)
+    run.prepare("evaluate")
     found = {each.system.name: _evaluated(assembly, each, inputs) for each in assembly.classifiers}
-    write_atomic(evaluation_of(assembly), json.dumps(found, indent=2) + "\n")
+    if inputs is None:
+        write_atomic(evaluation_of(assembly), json.dumps(found, indent=2) + "\n")
     return found
 
 
@@ -40,10 +44,12 @@ def _evaluated(assembly: Assembly, classifier: Classifier, inputs: int | None) -
     random = any(deployed.random for deployed in classifier.nodes.values())
     rows = assembly.selected if random or inputs is not None else torch.arange(len(data.test.truth))
     decided: dict[Node, list[torch.Tensor]] = {node: [] for node in classifier.tree.decisions}
-    for done, part in enumerate(rows.split(assembly.context.batch)):
-        assembly.context.progress(done * assembly.context.batch, len(rows), system=classifier.system.name)
+    done = 0
+    for part in rows.split(assembly.context.batch):
         for node, chosen in classifier.decide(data.inputs[part], Purpose.PREDICT).items():
             decided[node].append(chosen)
+        done += len(part)
+        assembly.context.progress(done, len(rows), verb="evaluate", system=classifier.system.name)
     return accuracies(classifier, {node: torch.cat(parts) for node, parts in decided.items()}, data.test.truth[rows])
 
 
@@ -60,7 +66,7 @@ def accuracies(classifier: Classifier, decided: dict[Node, torch.Tensor], truth:
         true_child = _true_child(tree, node, truth)
         came = (chosen != UNREACHED) & (true_child >= 0)
         hit = came & (chosen == true_child)
-        nodes[tree.name(node)] = float(hit.sum() / came.sum()) if bool(came.any()) else None
+        nodes[tree.name(node)] = int(hit.sum()) / int(came.sum()) if bool(came.any()) else None
         groups[tree.level(node)] |= hit
         single = hit & torch.isin(truth, torch.tensor([min(c) for c in tree.children(node) if len(c) == 1]))
         right |= single

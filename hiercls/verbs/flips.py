@@ -90,7 +90,7 @@ def audit_system(
         deployed, rows = classifier.nodes[node], nodes[node]
         if not deployed.in_reach or deployed.certifier is None:
             continue
-        context.progress(done, len(classifier.tree.decisions), system=classifier.system.name)
+        context.progress(done, len(classifier.tree.decisions), verb="audit", system=classifier.system.name)
         for case in cases(classifier.head(node), rows, inputs.allowed_children(rows.children)):
             attacked += len(case.rows)
             for k, child, length in successes(deployed, inputs[case.rows], case, attack, context):

@@ -23,13 +23,14 @@ def predict(run: Run, indices: Sequence[int] = (), file: Path | None = None) -> 
 
     Args:
         indices: places in the test split.
-        file: a .npy array of inputs of the threat's view, (N, ...) in raw units.
+        file: a .npy array of inputs of the threat's view, (N, ...) in raw units. The noise of a random node is named
+            by an input's place in it.
 
     Raises:
         DataError: no such file or place, another shape, or inputs outside the domain.
     """
-    if not indices and file is None:
-        raise ConfigurationError("predict: name inputs, with --index or with --file")
+    if bool(indices) == (file is not None):
+        raise ConfigurationError("predict: name inputs, either with --index or with --file")
     assembly = assembled(run)
     inputs = _from_file(run, file) if file is not None else _from_split(run, indices)
     view = run.recipe.threat.view
@@ -51,7 +52,8 @@ def _answers(classifier: Classifier, inputs: Inputs) -> list[dict[str, object]]:
         while tree.children(node) and int(decided[node][k]) not in (UNREACHED, -1):
             node = tree.children(node)[int(decided[node][k])]
             path.append(tree.name(node))
-        found.append({"answer": [tree.labels[label] for label in sorted(node)], "path": path})
+        answer = [tree.labels[label] for label in sorted(node)]
+        found.append({"answer": answer, "path": path, "abstains": bool(tree.children(node))})
     return found
 
 
@@ -71,10 +73,13 @@ def _from_file(run: Run, file: Path) -> Inputs:
         raise ConfigurationError("predict: a file gives one view; this recipe reads several, use --index")
     try:
         array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: is no readable .npy array: {error}") from error
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError:
+        raise DataError(f"{file}: is no .npy array of numbers") from None
+    sizes = ", ".join(map(str, shape))
     if array.shape[1:] != shape or array.dtype.kind not in "fiu":
         raise DataError(
-            f"{file}: holds {array.dtype} {array.shape}; inputs of {view} are numbers of shape (N, *{shape})"
+            f"{file}: holds {array.dtype} {array.shape}; inputs of {view} are numbers of shape (N, {sizes})"
         )
     return Inputs(torch.arange(len(array)), {view: torch.from_numpy(array.astype(np.float32))})

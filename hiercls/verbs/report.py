@@ -1,7 +1,7 @@
 """Gather what a run found, and hand it to the report."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from hiercls.wiring.recipe import Recipe
 
 def report(run: Run) -> tuple[Findings, Path]:
     """Write `report.html` and `tables/*.csv` of what is certified so far."""
-    run.prepare("report")
     found = findings(run)
+    run.prepare("report")
     return found, write_report(found, run.folder)
 
 
@@ -57,6 +57,7 @@ def findings(run: Run) -> Findings:
             for name, members in run.recipe.report.affinity.items()
         },
         warnings=_warnings(assembly, len(finished)),
+        mask_in_reach=_mask_in_reach(run),
     )
 
 
@@ -85,7 +86,7 @@ def node_facts(assembly: Assembly, classifier: Classifier, evaluation: Mapping[s
 
 
 def _decides(recipe: Recipe, job: Job) -> str:
-    how = f"restricted from {job.name}: " if job.name in recipe.networks else "retrained "
+    how = f"the network {job.name}: " if job.name in recipe.networks else "retrained "
     return f"{how}{described(recipe, job.architecture)}, {described(recipe, job.trainer)}"
 
 
@@ -125,13 +126,23 @@ def _warnings(assembly: Assembly, finished: int) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _mask_in_reach(run: Run) -> str | None:
+    view = run.data.allowed_view
+    return view if view is not None and run.recipe.threat.reaches(view) else None
+
+
 def _kept(path: Path) -> Mapping[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
 def _flat(evaluation: Mapping[str, Any]) -> dict[str, float] | None:
     """The clean accuracies of all systems, named."""
-    return {f"{name}, {found['inputs']} inputs": found["accuracy"] for name, found in evaluation.items()} or None
+    shown: dict[str, float] = {}
+    for name, found in evaluation.items():
+        shown[f"{name}, right, of {found['inputs']} inputs"] = found["accuracy"]
+        if found["abstained"]:
+            shown[f"{name}, abstained"] = found["abstained"]
+    return shown or None
 
 
 def _told(audit: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -156,4 +167,15 @@ def told_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     options = ", ".join(f"{name} {value}" for name, value in audit["attack"]["options"].items())
     facts["attack"] = f"{audit['attack']['class'].rsplit(':', 1)[1]}: {options}"
     facts["seconds"] = audit["seconds"]
+    facts["warnings"] = [*_weak(audit)]
     return facts
+
+
+def _weak(audit: Mapping[str, Any]) -> Iterator[str]:
+    """What an audit could not have found."""
+    for job, power in audit["power"].items():
+        if 2 * power["caught"] < power["inflated"]:
+            yield f"the audit is weak on {job}: it catches {power['caught']} of {power['inflated']} radii inflated by 5%"
+    for name, system in audit["systems"].items():
+        if system["tolerated"] >= system["inputs"]:
+            yield f"the audit of {name} cannot fail: its level explains a flip on each of {system['inputs']} inputs"

@@ -31,6 +31,7 @@ class Running:
     def _tell(self) -> None:
         seconds = max(self._context.clock() - self._started, 1e-9)
         facts: dict[str, float | str] = {
+            "verb": "certify",
             "prover": self._job,
             f"certified at {self._budget:g}": self._certified / self._done,
             "eta": seconds * (self._total - self._done) / self._done,

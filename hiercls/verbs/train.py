@@ -27,20 +27,22 @@ def train(run: Run, only: str | None = None, workers: int = 1, progress: Progres
     Returns:
         For every network whether it was trained now; False if it was there already.
     """
-    run.prepare("train")
     torch.set_num_threads(run.recipe.threads)
-    if only is not None:
-        return {only: _train_one(run, _step(run, only), progress)}
+    chosen = None if only is None else _step(run, only)
+    run.data.train_fingerprint  # noqa: B018  a missing data set leaves no run behind
+    run.prepare("train")
+    if chosen is not None:
+        return {chosen.name: _train_one(run, chosen, progress)}
     done: dict[str, bool] = {}
     while ready := _ready(run, done):
-        networks = [step.name for step in ready if step.kind == "network"]
+        present = _networks(run)
+        networks = [step.name for step in ready if step.kind == "network" and not present.trained(step.name)]
         if workers > 1 and len(networks) > 1:
-            before = {name: _networks(run).trained(name) for name in networks}
             with stopping():
                 watch = partial(_tell_networks, run, tuple(networks), progress)
                 in_processes(_train_named, [(run.address, name) for name in networks], workers, watch)
-            done |= {name: not before[name] for name in networks}
-            ready = [step for step in ready if step.kind == "tree"]
+            done |= dict.fromkeys(networks, True)
+            ready = [step for step in ready if step.name not in networks]
         for step in ready:
             done[step.name] = _train_one(run, step, progress)
     run.prepare("train")
@@ -54,7 +56,7 @@ def _tell_networks(run: Run, names: tuple[str, ...], progress: Progress) -> None
     epochs = sum(
         path.read_bytes().count(b"\n") for name in names for path in networks.place(name).glob("history.jsonl")
     )
-    progress(sum(networks.trained(name) for name in names), len(names), epochs=epochs)
+    progress(sum(networks.trained(name) for name in names), len(names), verb="train", epochs=epochs)
 
 
 def _ready(run: Run, done: dict[str, bool]) -> list[Step]:
@@ -83,7 +85,7 @@ def _train_one(run: Run, step: Step, progress: Progress) -> bool:
     place = networks.place(step.name)
 
     def named(done: float, total: float, **facts: float | str) -> None:
-        progress(done, total, network=step.name, **facts)
+        progress(done, total, verb="train", network=step.name, **facts)
 
     return networks.train(step.name, replace(_training_context(run), progress=named, scratch=place))
 

@@ -81,6 +81,8 @@ class Data:
         if inputs == "all":
             return self.order
         if isinstance(inputs, int):
+            if inputs > len(self.order):
+                raise ConfigurationError(f"certify.inputs: {inputs} asked, the test split has {len(self.order)}")
             return self.order[:inputs]
         groups = [node for node in tree if _at_level(tree, node, inputs.level)]
         truth = self.test.truth[self.order]

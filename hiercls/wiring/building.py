@@ -53,7 +53,7 @@ class Builder:
         try:
             built = cls.model_validate({key: value for key, value in values.items() if key not in failed})
         except ValidationError as error:
-            explain(self.problems, source, cls, error, ignored=failed)
+            explain(self.problems, source, cls, error, ignored=failed | unknown)
             return FAILED
         return FAILED if failed or unknown else built
 

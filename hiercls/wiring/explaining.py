@@ -1,5 +1,6 @@
 """Pydantic's findings in the words of a YAML: where, what was found, what would be right."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
@@ -7,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from hiercls.wiring.problems import Problems, suggestion
-from hiercls.wiring.yaml_source import Located
+from hiercls.wiring.yaml_source import FRACTION, Located
 
 _RIGHT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "int_type": lambda _: "a whole number",
@@ -32,6 +33,10 @@ _RIGHT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "model_attributes_type": lambda _: "a mapping",
 }
 
+_LISTS = {"list_type", "tuple_type"}
+_NUMBERS = {"int_type", "float_type"}
+_NUMBER = re.compile(r"[-+]?\d[\d_]*(\.\d*)?([eE][-+]?\d+)?")
+
 
 def explain(
     problems: Problems,
@@ -45,12 +50,14 @@ def explain(
 
     Args:
         source: the mapping that was validated.
-        ignored: entries whose mistakes are told already.
+        ignored: entries whose mistakes are told already; no combination with them is judged.
         partial: the options amend others: none is missing, and no combination of them is judged.
     """
     findings = [found for found in error.errors(include_url=False) if not (found["loc"] and found["loc"][0] in ignored)]
     if partial:
-        findings = [found for found in findings if found["type"] != "missing" and found["loc"]]
+        findings = [found for found in findings if found["type"] != "missing"]
+    if partial or ignored:
+        findings = [found for found in findings if found["loc"]]
     for place, group in _by_place(source, findings).items():
         wanted = []
         for found in group:
@@ -93,12 +100,22 @@ def _told_deeper(
 
 
 def _would_be_right(place: Located, wanted: Sequence[ErrorDetails]) -> str:
+    types = {found["type"] for found in wanted}
+    if types <= _LISTS and not isinstance(place.value, dict):
+        return f"found {place.text}; write [{place.text}]"
+    if types & _NUMBERS and _quoted_number(place.value):
+        return f"found {place.plain()!r}; write it without quotes"
     right = dict.fromkeys(_right(found) for found in wanted)
     text = f"found {place.plain()!r}; {' or '.join(right)} would be right"
     literals = [option for found in wanted for option in str(found.get("ctx", {}).get("expected", "")).split("'")[1::2]]
     if isinstance(place.value, str) and literals and "did you mean" in (near := suggestion(place.value, literals)):
         text += f"; {near}"
     return text
+
+
+def _quoted_number(value: Any) -> bool:
+    """Whether a text would be a number if it were not quoted."""
+    return isinstance(value, str) and bool(FRACTION.fullmatch(value) or _NUMBER.fullmatch(value))
 
 
 def _right(found: ErrorDetails) -> str:

@@ -9,6 +9,9 @@ from hiercls.wiring.problems import Problems
 from hiercls.wiring.yaml_source import Located, Mark, parse_yaml, read_yaml
 from hiercls.words.errors import ConfigurationError, DataError
 
+RESOLVED = "recipe.resolved.yaml"
+"""The name under which a run folder keeps its resolved recipe."""
+
 
 @dataclass(frozen=True)
 class PluginPath:
@@ -34,10 +37,15 @@ class PluginPath:
 
 @dataclass(frozen=True)
 class Layers:
-    """The merged document, and the plugins of all its layers."""
+    """The merged document, and the plugins of all its layers.
+
+    Attributes:
+        resolved: whether it is the recipe that a run folder keeps, which names the hash of every plugin.
+    """
 
     document: Located
     plugins: tuple[PluginPath, ...]
+    resolved: bool = False
 
 
 def read_layers(path: Path, overrides: Sequence[str], problems: Problems) -> Layers:
@@ -50,7 +58,7 @@ def read_layers(path: Path, overrides: Sequence[str], problems: Problems) -> Lay
     document, plugins = _read(path, (), problems)
     for text in overrides:
         document = layered(document, _assignment(text, problems), keep_name=True)
-    return Layers(document, plugins)
+    return Layers(document, plugins, path.name == RESOLVED)
 
 
 def _read(path: Path, above: tuple[Path, ...], problems: Problems) -> tuple[Located, tuple[PluginPath, ...]]:

@@ -3,9 +3,10 @@
 import hashlib
 import sys
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from hiercls.words.errors import DataError
 
@@ -37,7 +38,9 @@ def import_path(path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     start = path / "__init__.py" if path.is_dir() else path
-    spec = spec_from_file_location(name, start, submodule_search_locations=[str(path)] if path.is_dir() else None)
+    loader = _FromSource(name, str(start)) if start.suffix == ".py" else None
+    places = [str(path)] if path.is_dir() else None
+    spec = spec_from_file_location(name, start, loader=loader, submodule_search_locations=places)
     if spec is None or spec.loader is None:
         raise DataError(f"{path}: is no Python file")
     module = module_from_spec(spec)
@@ -48,6 +51,13 @@ def import_path(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+class _FromSource(SourceFileLoader):
+    """Compiles the source that was hashed; a `.pyc` beside it, which no hash covers, is not read."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -59,7 +59,7 @@ class Reading:
 
     def _with_plugins(self, document: Located) -> Located:
         """The document that tells where the plugins of all layers are, and their hashes."""
-        plugins = load_plugins(self.layers.plugins, self.builder.registry, self.allow_plugins, self.problems)
+        plugins = load_plugins(self.layers, self.builder.registry, self.allow_plugins, self.problems)
         return document.with_item("plugins", located(plugins, document.mark, ("plugins",)))
 
     def _completed(self, document: Located) -> Located:

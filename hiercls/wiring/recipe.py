@@ -5,16 +5,13 @@ from pathlib import Path
 
 from hiercls.wiring.building import Builder
 from hiercls.wiring.contents import Recipe
-from hiercls.wiring.layers import read_layers
+from hiercls.wiring.layers import RESOLVED, read_layers
 from hiercls.wiring.problems import Problems
 from hiercls.wiring.reading import Reading
 from hiercls.wiring.registry import Registry
 from hiercls.wiring.specs import NetworkSpec, NodeSpec, TreeSpec
 
 __all__ = ["RESOLVED", "NetworkSpec", "NodeSpec", "Recipe", "TreeSpec", "load_recipe"]
-
-RESOLVED = "recipe.resolved.yaml"
-"""The name under which a run folder keeps its resolved recipe."""
 
 
 def load_recipe(

@@ -29,4 +29,4 @@ def audit(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: boo
             f"{name}: 0 certificates broken, {flips} flips on {facts['inputs']} inputs and {facts['radii']} radii"
         )
     for job, share in power.items():
-        click.echo(f"power on {job}: {share}")
+        click.echo(f"power on {job}: catches {share['caught']} of {share['inflated']} radii inflated by 5%")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hiercls.contracts.components import Component
     from hiercls.values.labels import LabelTree
     from hiercls.wiring.recipe import NodeSpec, Recipe
+    from hiercls.wiring.specs import CertifySpec, Truncate
+
+_KEY_WORDS = {"restrict": "restricted from", "init": "started from"}
 
 
 @click.command()
@@ -41,12 +44,18 @@ def meaning(recipe: "Recipe") -> dict[str, Any]:
         "source": str(recipe.source),
         "seed": recipe.seed,
         "data": recipe.document(recipe.data.dataset),
+        "held_out": recipe.data.held_out,
+        "allowed": recipe.data.allowed,
         "labels": list(recipe.labels),
         "threat": written_threat(recipe.threat),
         "networks": {name: _facts(recipe, spec) for name, spec in recipe.networks.items()},
         "tree": None if tree is None else json.loads(as_json(tree)),
         "nodes": None if tree is None else [_facts(recipe, spec) | place for place, spec in _placed(recipe, tree)],
+        "truncate": None if recipe.tree.truncate is None else recipe.tree.truncate.model_dump(exclude_none=True),
         "baseline": list(recipe.baseline),
+        "certify": recipe.certify.model_dump(mode="json"),
+        "audit": _facts(recipe, recipe.audit),
+        "metrics": [recipe.document(metric) for metric in recipe.metrics],
         "warnings": list(_warnings(recipe, tree)),
     }
 
@@ -83,7 +92,9 @@ def _print(recipe: "Recipe") -> None:
 
 
 def _warnings(recipe: "Recipe", tree: "LabelTree | None") -> tuple[str, ...]:
-    """What the certifiers in reach have to say before anyone pays for them."""
+    """What is to be said before anyone pays for certificates: that there will be none, and what certifiers say."""
+    if _masked(recipe):
+        return (f"Nothing is certified anywhere: {_open_mask(recipe)}.",)
     specs: list[Any] = [recipe.networks[name] for name in recipe.baseline]
     specs += [] if tree is None else recipe.node_specs(tree).values()
     reached = [spec.certifier for spec in specs if spec.certifier is not None and recipe.threat.reaches(spec.view)]
@@ -96,11 +107,42 @@ def _overview(recipe: "Recipe") -> "Table":
     budgets = ", ".join(f"{budget:.4g}" for budget in threat.budgets) or "none named"
     table = _table()
     table.add_row("recipe", f"{recipe.name} ({recipe.source}): nothing is wrong with it")
-    table.add_row("data", f"{_described(recipe, recipe.data.dataset)}: {len(recipe.labels)} labels")
+    table.add_row("seed", str(recipe.seed))
+    table.add_row("data", _data(recipe))
     table.add_row("threat", f"{threat.norm} on {threat.view}, budgets {budgets}, inputs in {threat.domain}")
     if recipe.baseline:
         table.add_row("baseline", ", ".join(recipe.baseline))
+    if recipe.tree.truncate is not None:
+        table.add_row("truncate", _cut(recipe.tree.truncate))
+    table.add_row("certify", _asked(recipe.certify))
+    table.add_row("audit", f"{recipe.audit.inputs:,} inputs, {_described(recipe, recipe.audit.attack)}")
+    table.add_row("metrics", ", ".join(_described(recipe, metric) for metric in recipe.metrics) or "none named")
     return table
+
+
+def _data(recipe: "Recipe") -> str:
+    data = recipe.data
+    held_out = f", {data.held_out:g} of the training examples held out" if data.held_out else ""
+    allowed = f", {data.allowed} gives the allowed labels" if data.allowed else ""
+    return f"{_described(recipe, data.dataset)}: {len(recipe.labels)} labels{held_out}{allowed}"
+
+
+def _cut(truncate: "Truncate") -> str:
+    if truncate.depth is not None:
+        return f"multi-way nodes at level {truncate.depth}, nothing below"
+    return "one multi-way node for every subtree in which all nodes are asked the same"
+
+
+def _asked(certify: "CertifySpec") -> str:
+    inputs = certify.inputs
+    shared = ", divided among the smoothed nodes of a path" if certify.joint else ""
+    if isinstance(inputs, str):
+        asked = "all inputs"
+    elif isinstance(inputs, int):
+        asked = f"{inputs:,} inputs"
+    else:
+        asked = f"{inputs.each:,} inputs of every label set at level {inputs.level}"
+    return f"{asked}, alpha {certify.alpha:g}{shared}"
 
 
 def _networks(recipe: "Recipe") -> "Table":
@@ -114,13 +156,25 @@ def _networks(recipe: "Recipe") -> "Table":
 def _nodes(recipe: "Recipe", tree: "LabelTree") -> "Table":
     table = _table("node", "level", "decides", "certifier", "view")
     for place, spec in _placed(recipe, tree):
-        reached = recipe.threat.reaches(spec.view)
-        certifier = _certified(recipe, spec) if reached else "out of the adversary's reach"
+        certifier = _certified(recipe, spec)
         table.add_row(place["node"], str(place["level"]), _decides(recipe, spec), certifier, spec.view)
     return table
 
 
+def _masked(recipe: "Recipe") -> bool:
+    """Whether the adversary can change the allowed labels, so that no claim holds."""
+    return recipe.data.allowed is not None and recipe.threat.reaches(recipe.data.allowed)
+
+
+def _open_mask(recipe: "Recipe") -> str:
+    return f"the adversary can change {recipe.threat.view}, which gives the allowed labels"
+
+
 def _certified(recipe: "Recipe", spec: "NodeSpec") -> str:
+    if _masked(recipe):
+        return f"nothing: {_open_mask(recipe)}"
+    if not recipe.threat.reaches(spec.view):
+        return "out of the adversary's reach"
     return "none, radius 0" if spec.certifier is None else _described(recipe, spec.certifier)
 
 
@@ -135,8 +189,15 @@ def _selectors(recipe: "Recipe") -> "Table":
     """What is written of the nodes of a tree that does not exist yet."""
     table = _table("selector", "entry")
     for selector, entry in recipe.nodes.items():
-        table.add_row(selector, json.dumps(entry, ensure_ascii=False))
+        table.add_row(selector, ", ".join(f"{_KEY_WORDS.get(key, key)} {_named(part)}" for key, part in entry.items()))
     return table
+
+
+def _named(part: Any) -> str:
+    """What an entry says under one key: a name, or a component with its options."""
+    if not isinstance(part, dict):
+        return _value(part)
+    return ", ".join(f"{name} ({_words(options)})" if options else name for name, options in part.items())
 
 
 def _described(recipe: "Recipe", component: "Component | None") -> str:

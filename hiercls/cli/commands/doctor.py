@@ -31,7 +31,16 @@ def doctor(as_json: bool) -> None:
     for section, facts in found.items():
         page.print(section, style="bold")
         for name, fact in facts.items():
-            page.print(f"  {name:<18} {fact}", soft_wrap=True)
+            page.print(_line(name, fact), soft_wrap=True)
+
+
+def _line(name: str, fact: str) -> str:
+    """A fact beside its name; of a missing data set only where it was searched, below its name."""
+    _, missing, rest = fact.partition(" is not there: ")
+    _, searched, places = rest.partition("searched ")
+    if missing and searched:
+        return f"  {name}\n      not found; searched {places.partition('; ')[0]}"
+    return f"  {name:<18} {fact}"
 
 
 def diagnosis() -> dict[str, dict[str, str]]:

@@ -21,4 +21,7 @@ def evaluate(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: 
         show_json({"run": str(run.folder), "systems": found})
         return
     for name, facts in found.items():
-        click.echo(f"{name}: {facts['accuracy']:.2%} of {facts['inputs']} inputs right, {facts['abstained']:.2%} sets")
+        right, sets = f"{facts['accuracy']:.2%}", f"{facts['abstained']:.2%}"
+        click.echo(f"{name}: {right} of {facts['inputs']} inputs right, {sets} abstained")
+        for node, share in facts["nodes"].items():
+            click.echo(f"  {node}: " + ("no input comes" if share is None else f"{share:.2%} right, given its branch"))

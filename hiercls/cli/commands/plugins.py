@@ -62,9 +62,24 @@ def _explain(registry: "Registry", name: str, as_json: bool) -> None:
         component = registry.get(spec.kind, name)
         click.echo(f"{spec.kind} {name}\n\n{getdoc(component)}\n")
         for option, field in component.model_fields.items():
-            default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)!r}"
-            click.echo(f"  {option}: {default}")
+            default = None if field.is_required() else _as_yaml(field.get_default(call_default_factory=True))
+            click.echo(f"  {option}: {'required' if default is None else f'default {default}'}")
         click.echo()
+
+
+def _as_yaml(value: Any) -> str:
+    """A default as a YAML would write it, in one line."""
+    from io import StringIO
+
+    from pydantic_core import to_jsonable_python
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.width, yaml.sort_base_mapping_type_on_output = 4096, False  # type: ignore[assignment]
+    yaml.default_flow_style = True  # type: ignore[assignment]
+    text = StringIO()
+    yaml.dump(to_jsonable_python(value, inf_nan_mode="constants"), text)
+    return text.getvalue().removesuffix("...\n").strip()
 
 
 def _print(registry: "Registry") -> None:

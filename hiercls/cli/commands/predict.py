@@ -25,4 +25,5 @@ def predict(
         for system, found in row.items():
             if isinstance(found, dict):
                 path_taken = " > ".join(found["path"])
-                click.echo(f"{row['index']}  {system}: {', '.join(found['answer'])}  ({path_taken})")
+                how = f"abstains at {found['path'][-1]}, one of " if found["abstains"] else ""
+                click.echo(f"{row['index']}  {system}: {how}{', '.join(found['answer'])}  ({path_taken})")

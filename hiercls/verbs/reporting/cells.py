@@ -29,13 +29,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a report; `key` names its CSV file."""
+    """A table of a report; `key` names its CSV file, `legend` explains its columns, a line each."""
 
     key: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    legend: tuple[str, ...] = ()
 
     def groups(self) -> list[list[tuple[Cell, ...]]]:
         """Neighbouring rows that open with the same cell."""

@@ -9,7 +9,7 @@ from hiercls.values.labels import LabelTree, Node
 from hiercls.verbs.reporting.cells import Cell, Column, Table, count, level_text, text
 from hiercls.verbs.reporting.findings import Findings, System
 from hiercls.verbs.reporting.measures import Outcome, joint_alpha, outcomes, totals
-from hiercls.verbs.reporting.rounding import Share
+from hiercls.verbs.reporting.rounding import Share, decimals
 from hiercls.verbs.reporting.tables import adversary
 
 LISTED = 10
@@ -67,15 +67,16 @@ def parting_table(findings: Findings) -> Table:
 def _parting_rows(findings: Findings, budget: float) -> Iterator[tuple[Cell, ...]]:
     tree, between = findings.tree, pairs(findings.tree)
     counted = [outcome.confusions for outcome in outcomes(findings, budget)]
-    places: list[tuple[str, int | None, torch.Tensor]]
-    places = [("anywhere", None, between.parted >= 0)] if len(tree.decisions) > 1 else []
+    spots: list[tuple[str, int | None, torch.Tensor]]
+    spots = [("anywhere", None, between.parted >= 0)] if len(tree.decisions) > 1 else []
     for place, node in enumerate(tree.decisions):
-        places.append((short_name(tree, node), tree.level(node), between.parted == place))
-    for name, level, here in places:
+        spots.append((short_name(tree, node), tree.level(node), between.parted == place))
+    places = decimals(len(findings) * (len(tree.labels) - 1))
+    for name, level, here in spots:
         shares = [_possible(findings, one, between, here) for one in counted]
         head = adversary(findings, budget), text(name), Cell("" if level is None else str(level), level)
         worst = text(_worst(findings, counted[0], between, here))
-        yield *head, count(shares[0].total), *(conceded(share) for share in shares), worst
+        yield *head, count(shares[0].total), *(conceded(share, places) for share in shares), worst
 
 
 _PARTING_NOTE = (
@@ -105,13 +106,14 @@ def _remaining_rows(findings: Findings, budget: float) -> Iterator[tuple[Cell, .
     counted = [outcome.confusions[between.truth, between.label] for outcome in outcomes(findings, budget)]
     seen = Outcome(first, 0.0).confusions[between.truth, between.label]
     of = totals(first)[between.truth]
+    places = decimals(int(of.max()))
     for pair in _most_frequent(counted[0], seen, of):
         names = (text(tree.labels[int(side[pair])]) for side in (between.truth, between.label))
         node = text(short_name(tree, tree.decisions[int(between.parted[pair])]))
-        shares = (conceded(Share(int(one[pair]), int(of[pair]))) for one in counted)
+        shares = (conceded(Share(int(one[pair]), int(of[pair])), places) for one in counted)
         clean = Share(int(seen[pair]), int(of[pair]))
         head = adversary(findings, budget), *names, node, count(clean.total)
-        yield *head, *shares, Cell(clean.nearest(), clean.value)
+        yield *head, *shares, Cell(clean.nearest(places), clean.value)
 
 
 _LISTED_NOTE = (
@@ -153,9 +155,9 @@ def excluded_pairs(findings: Findings, budget: float) -> str:
     )
 
 
-def conceded(share: Share) -> Cell:
+def conceded(share: Share, places: int) -> Cell:
     """A share that is not excluded, rounded up."""
-    return Cell(share.up(), share.value)
+    return Cell(share.up(places), share.value)
 
 
 def system_level(system: System) -> str:
@@ -176,19 +178,22 @@ def _possible(findings: Findings, counted: torch.Tensor, between: Pairs, here: t
 
 
 def _worst(findings: Findings, counted: torch.Tensor, between: Pairs, here: torch.Tensor) -> str:
+    """The most frequent of some confusions; where several are equally frequent, how many they are."""
     truth, label = between.truth[here], between.label[here]
-    of = totals(findings.systems[0])[truth]
-    rate = counted[truth, label] / of.clamp_min(1)
+    of = totals(findings.systems[0])
+    rate = counted[truth, label].double() / of[truth].clamp_min(1)
     best = int(rate.argmax())
     if rate[best] == 0:
         return "none"
-    share = Share(int(counted[truth[best], label[best]]), int(of[best]))
-    labels = findings.tree.labels
-    return f"{labels[int(truth[best])]} → {labels[int(label[best])]}, {share.up()}"
+    share = Share(int(counted[truth[best], label[best]]), int(of[truth[best]])).up(decimals(int(of.max())))
+    tied, labels = int((rate == rate[best]).sum()), findings.tree.labels
+    if tied > 1:
+        return f"{tied:,} pairs at {share}"
+    return f"{labels[int(truth[best])]} → {labels[int(label[best])]}, {share}"
 
 
 def _most_frequent(counted: torch.Tensor, seen: torch.Tensor, of: torch.Tensor) -> list[int]:
     """The places of the most frequent pairs; ties by what is seen without an adversary, then in label order."""
-    rate, clean = counted / of.clamp_min(1), seen / of.clamp_min(1)
+    rate, clean = counted.double() / of.clamp_min(1), seen.double() / of.clamp_min(1)
     order = sorted(range(len(counted)), key=lambda pair: (-float(rate[pair]), -float(clean[pair]), pair))
     return [pair for pair in order[:LISTED] if counted[pair] > 0]

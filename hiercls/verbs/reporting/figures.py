@@ -55,7 +55,7 @@ def farthest(findings: Findings) -> float:
     """The largest finite radius or budget that a figure must hold; 1 where there is none."""
     radii = [tier.radius.values for system in findings.systems for tier in tiers(system, findings.tree)]
     finite = [float(values[values.isfinite()].max()) for values in radii if bool(values.isfinite().any())]
-    return max((*finite, *findings.threat.budgets)) or 1.0
+    return max((*finite, *findings.threat.budgets), default=0.0) or 1.0
 
 
 def _radii(findings: Findings) -> list[float]:

@@ -36,8 +36,10 @@ class NodeFact:
     parameters: int
     accuracy: float | None = None
 
-    def guarantee(self) -> str:
-        """What the node can promise, in words."""
+    def guarantee(self, mask_in_reach: str | None = None) -> str:
+        """What the node can promise, in words; nothing where the adversary can change the allowed labels."""
+        if mask_in_reach is not None:
+            return f"nothing: the adversary can change {mask_in_reach}, which gives the allowed labels"
         if not self.in_reach:
             return f"the adversary cannot touch {self.view}: infinite"
         return self.certifier or "not certified: every radius is 0"
@@ -84,11 +86,14 @@ class Findings:
         threat: the adversary of all certificates.
         systems: first the tree, then the baselines, on the same inputs and labels.
         metrics: system -> metric -> value as a fraction.
-        evaluation: named clean figures on the whole test split, as fractions.
+        evaluation: named clean figures of the systems as deployed, as fractions.
         audit: `breaks` and `allowed` over all systems, `broken` (the systems whose certificates are broken, or
-            `none`), and whatever else describes the audit, in printing order.
+            `none`), and whatever else describes the audit, in printing order. `warnings`, where given, are
+            sentences on what the audit could not have found; they stand beside the verdict.
         affinity: named label sets in which an answer may move.
         warnings: one sentence each.
+        mask_in_reach: the view that gives the allowed labels, where the adversary can change it; no system then
+            claims anything.
     """
 
     title: str
@@ -102,6 +107,7 @@ class Findings:
     audit: Mapping[str, Any] | None = None
     affinity: Mapping[str, Node] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    mask_in_reach: str | None = None
 
     def __post_init__(self) -> None:
         if not self.systems:

@@ -9,6 +9,10 @@ def headline(findings: Findings) -> str:
     """The first system's guarantee at the first budget."""
     if not len(findings):
         return "No input was certified."
+    if findings.mask_in_reach is not None:
+        return (
+            f"Nothing is certified: the adversary can change {findings.mask_in_reach}, which gives the allowed labels."
+        )
     own = tiers(findings.systems[0], findings.tree)
     alpha = max(tier.radius.alpha for tier in own)
     opening = f"Certified at α {alpha_text(alpha)}" if alpha else "Certified"
@@ -38,7 +42,7 @@ def elaboration(findings: Findings) -> str:
         return ""
     first = findings.systems[0]
     said = [f"Without an adversary {tiers(first, findings.tree)[-1].clean().nearest()} are labelled right."]
-    if findings.threat.budgets:
+    if findings.threat.budgets and findings.mask_in_reach is None:
         labels = len(findings.tree.labels)
         said.append(f"At that budget {_left(findings, first)} of {labels} labels remain possible on average.")
         said += [_baseline(findings, system) for system in findings.systems[1:]]

@@ -16,6 +16,7 @@ from hiercls.verbs.reporting.summaries import (
     affinity_table,
     audit_table,
     audit_verdict,
+    audit_warnings,
     evaluation_table,
     metrics_table,
     sampled_table,
@@ -32,16 +33,20 @@ def write_report(findings: Findings, folder: Path) -> Path:
     Raises:
         DataError: the folder cannot be written.
     """
-    shown = {table.key: table for table in _shown(findings)}
-    only_stored = [curves_table(findings), sizes_table(findings), pairs_table(findings)] if len(findings) else []
-    for table in (*shown.values(), *only_stored):
+    shown = {table.key: table for table in shown_tables(findings)}
+    for table in (*shown.values(), *stored_tables(findings)):
         write_atomic(folder / "tables" / f"{table.key}.csv", table.csv())
     path = folder / "report.html"
     write_atomic(path, render(findings, shown))
     return path
 
 
-def _shown(findings: Findings) -> list[Table]:
+def stored_tables(findings: Findings) -> list[Table]:
+    """The tables behind the figures, which the page does not print."""
+    return [curves_table(findings), sizes_table(findings), pairs_table(findings)] if len(findings) else []
+
+
+def shown_tables(findings: Findings) -> list[Table]:
     """The tables with rows; without a certified input nothing is said of certificates."""
     tables = [nodes_table(findings), metrics_table(findings), evaluation_table(findings), audit_table(findings)]
     if len(findings):
@@ -76,6 +81,7 @@ def render(findings: Findings, tables: dict[str, Table]) -> str:
         radii=tuple(radius_map(findings, system) for system in findings.systems) if drawable else (),
         excluded=[excluded_pairs(findings, budget) for budget in findings.threat.budgets],
         verdict=audit_verdict(findings),
+        audit_warnings=audit_warnings(findings),
         drawn=DRAWN,
         crowded=len(findings.tree.labels) > CROWDED,
     )

@@ -22,17 +22,17 @@ class Share:
     def value(self) -> float | None:
         return self.count / self.total if self.total else None
 
-    def down(self) -> str:
-        """Percent, rounded down: for what is claimed."""
-        return self._percent(lambda scaled: scaled // self.total)
+    def down(self, places: int | None = None) -> str:
+        """Percent, rounded down: for what is claimed; `places` are the decimals of its column."""
+        return self._percent(lambda scaled: scaled // self.total, places)
 
-    def up(self) -> str:
+    def up(self, places: int | None = None) -> str:
         """Percent, rounded up: for what is conceded."""
-        return self._percent(lambda scaled: -(-scaled // self.total))
+        return self._percent(lambda scaled: -(-scaled // self.total), places)
 
-    def nearest(self) -> str:
+    def nearest(self, places: int | None = None) -> str:
         """Percent, rounded half up: for what is observed."""
-        return self._percent(lambda scaled: (2 * scaled + self.total) // (2 * self.total))
+        return self._percent(lambda scaled: (2 * scaled + self.total) // (2 * self.total), places)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """The Clopper-Pearson interval of the fraction from which the inputs are drawn.
@@ -57,10 +57,10 @@ class Share:
     def counted(self) -> str:
         return f"{self.count:,} of {self.total:,}"
 
-    def _percent(self, rounded: Callable[[int], int]) -> str:
+    def _percent(self, rounded: Callable[[int], int], places: int | None) -> str:
         if not self.total:
             return NOTHING
-        places = decimals(self.total)
+        places = decimals(self.total) if places is None else places
         digits = rounded(self.count * 100 * 10**places)
         return f"{digits // 10**places}.{digits % 10**places:0{places}d}%"
 

@@ -109,16 +109,22 @@ def wrong_at_most(inputs: int, alpha: float) -> int:
 
 
 def evaluation_table(findings: Findings) -> Table:
-    """Clean figures on the whole test split."""
+    """Clean figures of the systems as they answer when deployed."""
     rows = [(text(name), fraction(value)) for name, value in (findings.evaluation or {}).items()]
-    return Table(
-        "evaluation", "Whole test split, clean", (Column("figure", numeric=False), Column("value")), tuple(rows)
-    )
+    columns = Column("figure", numeric=False), Column("value")
+    return Table("evaluation", "Clean, as deployed", columns, tuple(rows), legend=(_EVALUATION_LEGEND,))
+
+
+_EVALUATION_LEGEND = (
+    "Smoothed nodes may abstain when they predict (an abstaining answer is a set of labels, counted as not right), "
+    "while the table of what is proved follows the children named by selection draws."
+)
 
 
 def audit_table(findings: Findings) -> Table:
     """The audit as it was run, one fact a row."""
-    rows = [(text(name), Cell(_fact(name, value), _plain(value))) for name, value in (findings.audit or {}).items()]
+    facts = [(name, value) for name, value in (findings.audit or {}).items() if name != "warnings"]
+    rows = [(text(name), Cell(_fact(name, value), _plain(value))) for name, value in facts]
     return Table("audit", "Audit", (Column("fact", numeric=False), Column("value")), tuple(rows))
 
 
@@ -129,6 +135,11 @@ def audit_verdict(findings: Findings) -> str:
     breaks, allowed, broken = (findings.audit[fact] for fact in ("breaks", "allowed", "broken"))
     verdict = "no certificate is broken" if broken == "none" else f"certificates are broken: {broken}"
     return f"Inputs with a flip inside a certified radius: {breaks:,}; allowed by chance: {allowed:,}; {verdict}."
+
+
+def audit_warnings(findings: Findings) -> tuple[str, ...]:
+    """What the audit could not have found, one sentence each."""
+    return tuple((findings.audit or {}).get("warnings", ()))
 
 
 def _fact(name: str, value: Any) -> str:

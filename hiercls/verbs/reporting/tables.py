@@ -18,8 +18,8 @@ from hiercls.verbs.reporting.cells import (
     text,
 )
 from hiercls.verbs.reporting.findings import Findings, System
-from hiercls.verbs.reporting.measures import Outcome, Tier, joint_alpha, mean, outcomes, share_of, tiers
-from hiercls.verbs.reporting.rounding import Share, budget_text, norm_text, rounded_down
+from hiercls.verbs.reporting.measures import Outcome, Tier, joint_alpha, mean, outcomes, share_of, tiers, totals
+from hiercls.verbs.reporting.rounding import Share, budget_text, decimals, norm_text, rounded_down
 
 
 def joint_level(findings: Findings) -> str:
@@ -53,14 +53,19 @@ def budgets_table(findings: Findings) -> Table:
         Column("information gain", joint),
     )
     title = f"What is proved, on {len(findings):,} inputs and {len(findings.tree.labels)} labels"
-    return Table("budgets", title, columns, tuple(rows), _BUDGETS_NOTE)
+    return Table("budgets", title, columns, tuple(rows), _BUDGETS_NOTE, _BUDGETS_LEGEND)
 
 
 _BUDGETS_NOTE = (
     "Rows with a budget count inputs whose answer is right and proved to stay so: certified accuracy of the label, "
-    "and of its group at each level. S(r) holds the labels that an attacker of budget r is not proved unable to "
-    "cause; without an adversary it is the answer. Claims are rounded down, set sizes up. Small figures: 95% "
-    "Clopper–Pearson intervals, for inputs drawn at random."
+    "and of its group at each level. Claims are rounded down, set sizes up. Small figures: 95% Clopper–Pearson "
+    "intervals, for inputs drawn at random."
+)
+
+_BUDGETS_LEGEND = (
+    "|S(r)|: how many labels an attacker of budget r is not proved unable to cause; without one, those of the answer.",
+    "truth in S(r): the share of inputs whose true label is among them; under attack it may still be answered.",
+    "information gain: the mean of 1 - ln|S(r)|/ln L over L labels, 0 where the truth is not in S(r).",
 )
 
 
@@ -123,8 +128,8 @@ def _radii_row(system: System, tier: Tier) -> tuple[Cell, ...]:
     )
 
 
-def _plain(share: Share) -> Cell:
-    return Cell(share.nearest(), share.value)
+def _plain(share: Share, places: int | None = None) -> Cell:
+    return Cell(share.nearest(places), share.value)
 
 
 def labels_table(findings: Findings) -> Table:
@@ -143,9 +148,10 @@ def labels_table(findings: Findings) -> Table:
 
 def _label_row(findings: Findings, shown: Sequence[Tier], label: int) -> tuple[Cell, ...]:
     here = findings.systems[0].truth == label
+    places = decimals(int(totals(findings.systems[0]).max()))
     clean = [share_of(tier.correct[here]) for tier in shown]
     kept = [share_of(tier.holds(budget)[here]) for budget in findings.threat.budgets for tier in shown]
-    cells = [_plain(share) for share in clean] + [Cell(share.down(), share.value) for share in kept]
+    cells = [_plain(share, places) for share in clean] + [Cell(share.down(places), share.value) for share in kept]
     return text(findings.tree.labels[label]), count(int(here.sum())), *cells
 
 
@@ -168,7 +174,7 @@ def nodes_table(findings: Findings) -> Table:
             count(fact.level),
             text(fact.decides),
             text(fact.view),
-            text(fact.guarantee()),
+            text(fact.guarantee(findings.mask_in_reach)),
             count(fact.parameters),
             fraction(fact.accuracy),
         )
