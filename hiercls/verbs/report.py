@@ -175,7 +175,8 @@ def _weak(audit: Mapping[str, Any]) -> Iterator[str]:
     """What an audit could not have found."""
     for job, power in audit["power"].items():
         if 2 * power["caught"] < power["inflated"]:
-            yield f"the audit is weak on {job}: it catches {power['caught']} of {power['inflated']} radii inflated by 5%"
+            caught = f"{power['caught']} of {power['inflated']} radii inflated by 5%"
+            yield f"the audit is weak on {job}: it catches {caught}"
     for name, system in audit["systems"].items():
         if system["tolerated"] >= system["inputs"]:
             yield f"the audit of {name} cannot fail: its level explains a flip on each of {system['inputs']} inputs"

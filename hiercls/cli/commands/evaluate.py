@@ -23,5 +23,7 @@ def evaluate(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: 
     for name, facts in found.items():
         right, sets = f"{facts['accuracy']:.2%}", f"{facts['abstained']:.2%}"
         click.echo(f"{name}: {right} of {facts['inputs']} inputs right, {sets} abstained")
-        for node, share in facts["nodes"].items():
+        nodes = facts["nodes"]
+        assert isinstance(nodes, dict)
+        for node, share in nodes.items():
             click.echo(f"  {node}: " + ("no input comes" if share is None else f"{share:.2%} right, given its branch"))

@@ -13,11 +13,11 @@ from hiercls.cli.reports import show_report
 def report(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: bool) -> None:
     """Write tables and one HTML page of what is certified so far, and show the tables."""
     from hiercls.verbs.report import report as write
-    from hiercls.verbs.reporting.machine import as_json
+    from hiercls.verbs.reporting import machine
 
     run = opened_run(path, runs, allow_plugins, device)
     findings, place = write(run)
     if as_json:
-        show_json({"run": str(run.folder), "report": str(place), **as_json(findings)})
+        show_json({"run": str(run.folder), "report": str(place), **machine.as_json(findings)})
     else:
         show_report(findings, place)
