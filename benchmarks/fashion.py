@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,16 @@ def budgets(system: System, findings: Findings) -> list[dict[str, float]]:
     return rows
 
 
+def down(value: float, places: int) -> str:
+    """A claim, rounded down; what float64 adds to an exact fraction is not counted."""
+    return f"{floor(round(value * 10**places, 6)) / 10**places:.{places}f}"
+
+
+def up(value: float, places: int) -> str:
+    """A size that is conceded, rounded up."""
+    return f"{ceil(round(value * 10**places, 6)) / 10**places:.{places}f}"
+
+
 def page(run: Run, outcome: dict[str, Any]) -> str:
     parts = [f"# {run.recipe.name}", "", "Made by this command, and no other figure stands here:", ""]
     parts += [f"    {outcome['command']}", ""]
@@ -140,10 +151,10 @@ def _budgets(outcome: dict[str, Any]) -> list[str]:
         lines.append(f"| {name} | clean | {100 * rows[0]['clean accuracy']:.1f}% | | | |")
         for row in rows[1:]:
             shown = [
-                f"{100 * row[heads[0]]:.1f}%",
-                f"{row[heads[1]]:.2f}",
-                f"{100 * row[heads[2]]:.1f}%",
-                f"{row[heads[3]]:.3f}",
+                f"{down(100 * row[heads[0]], 1)}%",
+                up(row[heads[1]], 2),
+                f"{down(100 * row[heads[2]], 1)}%",
+                down(row[heads[3]], 3),
             ]
             lines.append(f"| {name} | {row['budget']:g} | " + " | ".join(shown) + " |")
     levels = {
@@ -151,7 +162,8 @@ def _budgets(outcome: dict[str, Any]) -> list[str]:
         for name, rows in outcome["budgets"].items()
     }
     told = "; ".join(f"{name}: {path:g} and {joint:g}" for name, (path, joint) in levels.items())
-    return [*lines, "", f"Levels of one certified answer and of one label set (0 is deterministic): {told}."]
+    note = "Claims are rounded down, label sets up."
+    return [*lines, "", f"{note} Levels of one certified answer and of one label set (0 is deterministic): {told}."]
 
 
 def _audit(outcome: dict[str, Any]) -> list[str]:
