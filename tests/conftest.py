@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from hiercls.whole.runs import Run, open_run
 from hiercls.wiring.registry import Registry
 
 torch.set_num_threads(1)
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a background job would hand its deafness on to what it starts
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from traceback import print_exception
+from types import FrameType
 
 import click
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0, or the code of the kind of mistake."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         code = app.main([word for word in given if word != "--traceback"], "hiercls", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
@@ -68,6 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(str(told), err=True)
         sys.exit(told.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    """A termination ends as Ctrl-C does, also where a shell made a background job ignore Ctrl-C."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
 
 
 def _told(error: Exception) -> HierclsError | None:
