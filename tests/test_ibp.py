@@ -23,10 +23,10 @@ from hiercls.words.threats import Domain, Threat
 from hiercls_plugins.bounds.bounded import Bounded
 from hiercls_plugins.bounds.boxes import Box, around
 from hiercls_plugins.ibp.certifier import IbpCertifier
-from hiercls_plugins.ibp.initial import draw_fast_weights
-from hiercls_plugins.ibp.objective import WorstCase, worst_case
-from hiercls_plugins.ibp.ramp import Ramp
-from hiercls_plugins.ibp.regulariser import imbalance, looseness, penalty
+from hiercls_plugins.bounds.training.initial import draw_fast_weights
+from hiercls_plugins.bounds.training.objective import WorstCase, worst_case
+from hiercls_plugins.bounds.training.ramp import Ramp
+from hiercls_plugins.bounds.training.regulariser import imbalance, looseness, penalty
 from hiercls_plugins.ibp.trainer import Ibp
 
 UNIT = Domain()
@@ -147,7 +147,7 @@ def test_the_worst_case_is_the_cross_entropy_of_the_least_favourable_logits():
 def test_the_loss_mixes_clean_and_worst_case_by_kappa_and_adds_the_regulariser_until_the_ramp_ends():
     network = convolutional(3).train()
     x, y = images(16).views["image"], torch.arange(16) % 3
-    objective = WorstCase(Ramp(0.1, 0.25, 2, 10), 0.5, UNIT)
+    objective = WorstCase(Ramp(0.1, 0.25, 2, 10), UNIT, 0.5)
     logits, statistics = Bounded(network).concrete(x)
     clean = F.cross_entropy(logits, y)
 
@@ -165,14 +165,14 @@ def test_the_loss_mixes_clean_and_worst_case_by_kappa_and_adds_the_regulariser_u
     kappa = 1 - 0.75 * share
     expected = kappa * clean + (1 - kappa) * worst + 0.5 * (1 - share) * extra
     assert torch.allclose(objective.loss(network, x, y, at(8)), expected)
-    plain = WorstCase(Ramp(0.1, 0.25, 2, 10), 0.0, UNIT)
+    plain = WorstCase(Ramp(0.1, 0.25, 2, 10), UNIT, 0.0)
     assert torch.allclose(plain.loss(network, x, y, at(1)), clean)
 
 
 def test_an_eval_pass_between_two_steps_changes_no_loss():
     network = convolutional(3).train()
     x, y = images(16).views["image"], torch.arange(16) % 3
-    objective = WorstCase(Ramp(0.1, 0.25, 0, 10), 0.5, UNIT)
+    objective = WorstCase(Ramp(0.1, 0.25, 0, 10), UNIT, 0.5)
     first = objective.loss(network, x, y, at(30))
     network.eval()(x)
     network.train()

@@ -217,7 +217,7 @@ class _Training:
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with a training that goes on from it."""
         return {
-            "schedule": self.schedule.model_dump(mode="json"),
+            "schedule": self.schedule.model_dump(mode="json", exclude_defaults=True),
             "seed": self.context.seed,
             "threads": self.context.threads,
             "examples": len(self.task.y),

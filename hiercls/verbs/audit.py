@@ -21,7 +21,7 @@ from hiercls.verbs.assembly import Assembly, assembled, certified, finished_inpu
 from hiercls.verbs.flips import audit_system
 from hiercls.verbs.power import power
 from hiercls.whole.classifier import Deployed
-from hiercls.whole.plan import identity
+from hiercls.whole.plan import described, identity
 from hiercls.whole.runs import Run
 from hiercls.words.errors import CertificateBroken, ConfigurationError
 
@@ -74,7 +74,7 @@ def _audited(assembly: Assembly, count: int, attack: Attack, progress: Progress)
     return {
         "systems": systems,
         "power": {each.job: power(each, _positive(radii[each.job]), attack, context) for each in _attackable(assembly)},
-        "attack": identity(attack),
+        "attack": described(attack),
         "seconds": round(context.clock() - started, 1),
     }
 

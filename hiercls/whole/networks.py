@@ -19,7 +19,7 @@ from hiercls.contracts.context import Context
 from hiercls.values.labels import LabelTree, Node
 from hiercls.values.records import digest, read_json, write_atomic
 from hiercls.whole.data import Data
-from hiercls.whole.plan import Job, identity
+from hiercls.whole.plan import Job, described, identity
 from hiercls.words.errors import ConfigurationError, DataError
 
 
@@ -169,8 +169,8 @@ def _record(job: Job, network: torch.nn.Module, content: bytes, task: Any, secon
     record = {
         "name": job.name,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "architecture": identity(job.architecture),
-        "trainer": identity(job.trainer),
+        "architecture": described(job.architecture),
+        "trainer": described(job.trainer),
         "init": job.init,
         "view": job.view,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),

@@ -165,10 +165,18 @@ def _ordered(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def identity(component: Component) -> dict[str, Any]:
-    """What a component is, for a key: its class, revision and options."""
+    """What a component is, for a key: its class, its revision and the options that differ from their defaults.
+
+    An option that a later version adds therefore changes no key, and a default that changes raises the revision.
+    """
+    return _told(component, component.model_dump(mode="json", exclude_defaults=True))
+
+
+def described(component: Component) -> dict[str, Any]:
+    """What a component is, for a reader: every option."""
+    return _told(component, component.model_dump(mode="json"))
+
+
+def _told(component: Component, options: dict[str, Any]) -> dict[str, Any]:
     kind = type(component)
-    return {
-        "class": f"{kind.__module__}:{kind.__qualname__}",
-        "revision": kind.revision,
-        "options": component.model_dump(mode="json"),
-    }
+    return {"class": f"{kind.__module__}:{kind.__qualname__}", "revision": kind.revision, "options": options}

@@ -1,0 +1,1 @@
+"""Training on bounds: what its trainers share."""
