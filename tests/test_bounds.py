@@ -99,6 +99,7 @@ NETWORKS = {
     "folded back": lambda: convolutional(nn.Conv2d(2, 3, 3), nn.LeakyReLU(-0.3), nn.ConstantPad2d(1, 0.5)),
     "standardised": lambda: Standardised(convolutional(nn.Conv2d(2, 4, 3), nn.ReLU())),
     "residual": lambda: convolutional(Residual(2, 4), nn.MaxPool2d(2), Residual(4, 3), nn.AdaptiveAvgPool2d(1)),
+    "residual blocks": lambda: convolutional(Residual(2, 4), Residual(4, 3), nn.AvgPool2d(2)),
     "forked": lambda: convolutional(Forked(), nn.ReLU()),
     "functions": Functions,
     "no linear end": lambda: nn.Sequential(nn.Conv2d(2, 4, 8), nn.Flatten(), nn.Linear(4, 4), nn.ReLU()),

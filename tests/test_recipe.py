@@ -453,6 +453,12 @@ def test_another_name_replaces_a_suggestion_and_none_removes_it(load) -> None:
     assert specs(empty)["root"].certifier.sigma == 2.0
 
 
+def test_two_selectors_may_both_say_that_a_node_has_no_certifier(load) -> None:
+    trained = "architecture: tiny, trainer: {gaussian: {sigma: 2}}"
+    found = load(minimal(nodes=f"{{all: {{{trained}, certifier: none}}, root: {{certifier: none}}}}"))
+    assert specs(found)["root"].certifier is None
+
+
 def test_an_inherited_certifier_falls_with_its_trainer(load) -> None:
     nodes = """
       all: {architecture: tiny, trainer: {gaussian: {sigma: 1}}, certifier: {smoothing: {draws: 5}}}

@@ -4,7 +4,7 @@ All randomness is keyed by seed, epoch and step, so that a training that was kil
 its checkpoint to bit-identical weights, on the same threads and kind of device.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from hiercls.contracts.augmentation import augmented
+from hiercls.contracts.averaging import Averaging
 from hiercls.contracts.checkpoints import CHECKPOINT, Checkpoint, drop_unfinished, load_checkpoint, write_history
 from hiercls.contracts.components import Task
 from hiercls.contracts.context import Context
@@ -84,7 +85,8 @@ def descend(
 
     Starts from the given weights, or goes on from the checkpoint in `context.scratch`; where scratch is None
     nothing is written. `history.jsonl` there gets a row an epoch: epoch (from 1), loss (mean over examples),
-    seconds, and accuracy on the held-out examples (null without any).
+    seconds, and accuracy on the held-out examples (null without any). Where the schedule averages, the last row's
+    accuracy is that of the averaged weights: those that are returned.
 
     Raises:
         HierclsError: the loss or a weight is not finite; names epoch and step.
@@ -119,6 +121,7 @@ class _Training:
         self.context = context
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(self.parameters, schedule)
+        self.averaging = Averaging(network, schedule.average)
         self.steps = _steps(len(task.y), schedule.batch)
         self.position = _Position()
         self.saved_at = self.told_at = self.began_at = context.clock()
@@ -133,8 +136,7 @@ class _Training:
 
     def _epoch(self, epoch: int) -> None:
         """One epoch, or what is left of it."""
-        order = torch.randperm(len(self.task.y), generator=self.context.generator(_ORDER, epoch))
-        batches = order.split(self.schedule.batch)[: self.steps]
+        batches = self._batches(epoch)
         seconds, started = self.position.seconds, self.context.clock()
         self.network.train()
         for rows in batches[self.position.step % self.steps :]:
@@ -146,6 +148,11 @@ class _Training:
             if now - self.saved_at >= CHECKPOINT_SECONDS and self.position.step % self.steps:
                 self._save()
         self._close(epoch, sum(map(len, batches)))
+
+    def _batches(self, epoch: int) -> tuple[torch.Tensor, ...]:
+        """The rows of every step of an epoch."""
+        order = torch.randperm(len(self.task.y), generator=self.context.generator(_ORDER, epoch))
+        return order.split(self.schedule.batch)[: self.steps]
 
     def _step(self, epoch: int, rows: torch.Tensor) -> float:
         step = self.position.step
@@ -174,6 +181,7 @@ class _Training:
         """Validate, write the epoch's row and begin the next with clean sums."""
         if not all(bool(parameter.isfinite().all()) for parameter in self.parameters):
             raise _diverged("a weight", epoch, self.steps - 1)
+        self._average(epoch)
         row = {
             "epoch": epoch + 1,
             "loss": self.position.loss / examples,
@@ -183,6 +191,17 @@ class _Training:
         self.position = _Position(self.position.step, history=[*self.position.history, row])
         self._save()
 
+    def _average(self, epoch: int) -> None:
+        """Sample the weights; after the last epoch they become the mean of the samples."""
+        self.averaging.add(epoch)
+        if epoch + 1 == self.schedule.epochs:
+            self.averaging.settle(self._inputs(epoch + 1))
+
+    def _inputs(self, epoch: int) -> Iterator[torch.Tensor]:
+        """The batches of an epoch without augmentation."""
+        for rows in self._batches(epoch):
+            yield self.task.x[rows].to(self.context.device)
+
     def _save(self) -> None:
         self.saved_at = self.context.clock()
         if self.context.scratch is None:
@@ -191,6 +210,7 @@ class _Training:
             "network": self.network.state_dict(),
             "optimizer": optimizer_state(self.optimizer),
             "objective": self.objective.state(),
+            "averaging": self.averaging.state(),
         }
         facts = {"training": self._identity(), **vars(self.position)}
         Checkpoint(groups, facts).save(self.context.scratch / CHECKPOINT)
@@ -210,6 +230,7 @@ class _Training:
         self.network.load_state_dict(found.groups["network"])
         load_optimizer(self.optimizer, found.groups.get("optimizer", {}))
         self.objective.load(found.groups.get("objective", {}))
+        self.averaging.load(found.groups.get("averaging", {}))
         self.position = _Position(**facts)
         self.began_step = self.position.step
         write_history(self.context.scratch, self.position.history)

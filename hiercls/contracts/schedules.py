@@ -42,6 +42,8 @@ class Schedule(_Options):
         clip: the largest gradient norm; None leaves gradients alone.
         augment: flip (left and right, each with probability 1/2), crop (shifted by up to 4 pixels, zeros outside).
         precision: float32, or bf16 for autocast of the loss; weights stay float32.
+        average: the epoch from which weights are averaged, one sample at the end of every epoch that begins there or
+            later; the mean is what training gives, with batch norms estimated anew. None keeps the last weights.
     """
 
     epochs: int = Field(default=20, gt=0)
@@ -56,6 +58,7 @@ class Schedule(_Options):
     clip: float | None = Field(default=None, gt=0)
     augment: tuple[Literal["flip", "crop"], ...] = ()
     precision: Literal["float32", "bf16"] = "float32"
+    average: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Schedule":
@@ -63,6 +66,9 @@ class Schedule(_Options):
             raise ValueError(f"momentum and nesterov belong to sgd, not to {self.optimizer}")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
+        if self.average is not None and self.average > self.epochs - 1:
+            last = self.epochs - 1
+            raise ValueError(f"average {self.average:g} takes no sample; the last epoch begins at {last}")
         return self
 
     def rate_at(self, step: int, steps: int) -> float:

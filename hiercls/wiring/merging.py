@@ -31,6 +31,8 @@ def component_parts(source: Located) -> tuple[str, Located] | None:
 
 def amend_component(weak: Located | None, strong: Located) -> Located:
     """Options merge key by key under the same name; another name replaces."""
+    if weak is not None and isinstance(weak.value, str) and isinstance(strong.value, str):
+        return strong
     below, above = None if weak is None else component_parts(weak), component_parts(strong)
     if below is None or above is None or below[0] != above[0]:
         return strong

@@ -68,11 +68,16 @@ def batch_norm(parts: Normalising, x: Box, rounding: Rounding) -> Box:
 
 def folded(layer: nn.Module, parts: Normalising, x: Box) -> Box:
     """A layer and the batch norm after it as one affine map, without rounding: two passes less over the outputs."""
+    return weighted(x, application(layer), *folded_weights(layer, parts), PLAIN)
+
+
+def folded_weights(layer: nn.Module, parts: Normalising) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias of a layer and the batch norm after it."""
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, torch.Tensor)
     scale, mean, shift = parts
     offset = shift - mean * scale if bias is None else (bias - mean) * scale + shift  # type: ignore[operator]
-    return weighted(x, application(layer), weight * scale.reshape(-1, *(1,) * (weight.dim() - 1)), offset, PLAIN)
+    return weight * scale.reshape(-1, *(1,) * (weight.dim() - 1)), offset
 
 
 def average(pool: Callable[[torch.Tensor], torch.Tensor], terms: int, x: Box, rounding: Rounding) -> Box:

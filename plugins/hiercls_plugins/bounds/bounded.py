@@ -5,16 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
 
 from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds import affine
 from hiercls_plugins.bounds.boxes import Box
+from hiercls_plugins.bounds.layout import Layout
 from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import PLAIN, Rounding
-from hiercls_plugins.bounds.rules import FUNCTIONS, LAYERS, MATRICES, METHODS, NORMS, RANDOM, SEVERAL
+from hiercls_plugins.bounds.rules import FUNCTIONS, LAYERS, METHODS, NORMS, RANDOM, SEVERAL
 from hiercls_plugins.bounds.statistics import Normalising, concrete, running
-from hiercls_plugins.bounds.tracing import evaluate, moved_by_input, plain, result, trace
+from hiercls_plugins.bounds.tracing import Environment, evaluate, moved_by_input, plain, result, trace
 
 Statistics = Mapping[nn.Module, Normalising]
 """Batch norms in train mode as affine maps, from one concrete pass."""
@@ -29,12 +31,14 @@ class Features:
         weight: (K, F), the identity where the network does not end in a linear layer.
         bias: (K,).
         before_relu: the box before every ReLU, in order.
+        values: the box, or the constant, that every operation gives; empty where they were not kept.
     """
 
     box: Box
     weight: torch.Tensor
     bias: torch.Tensor
     before_relu: tuple[Box, ...] = field(default=())
+    values: Environment = field(default_factory=dict)
 
     def outputs(self, rounding: Rounding = PLAIN) -> Box:
         """Bounds of the outputs, (N, K)."""
@@ -49,9 +53,8 @@ class Features:
         Returns:
             (N, R).
         """
-        weight = rows @ self.weight
-        middle = (weight @ self.box.centre[:, :, None] - weight.abs() @ self.box.radius[:, :, None]).squeeze(2)
-        return middle + rows @ self.bias
+        middle = rows @ F.linear(self.box.centre, self.weight, self.bias)[:, :, None]
+        return (middle - (rows @ self.weight).abs() @ self.box.radius[:, :, None]).squeeze(2)
 
 
 class Bounded:
@@ -76,6 +79,7 @@ class Bounded:
         self.graph = trace(network)
         self._moved = frozenset(moved_by_input(self.graph))
         self._last = result(self.graph)
+        self._layout = Layout(network, self.graph)
         self._merges = self._is(self._last, nn.Linear)
         self._folded = {} if rounding else self._foldable()
 
@@ -85,18 +89,20 @@ class Bounded:
 
         def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
             if not self._in_training(node):
-                return plain(self.network, node, arguments, options)
-            layer = layer_of(self.network, node)
-            y, found[layer] = concrete(layer, arguments[0])
-            return y
+                y = plain(self.network, node, self._layout.given(node, arguments), options)
+            else:
+                layer = layer_of(self.network, node)
+                y, found[layer] = concrete(layer, arguments[0])
+            return self._layout.handed_on(node, y)
 
         return evaluate(self.network, self.graph, x, call)[self._last], found
 
-    def features(self, box: Box, statistics: Statistics | None = None) -> Features:
+    def features(self, box: Box, statistics: Statistics | None = None, keep: bool = False) -> Features:
         """Bounds up to the last affine layer.
 
         Args:
             statistics: of the concrete pass, for batch norms in train mode.
+            keep: also give the boxes of all operations.
         """
         relus: list[Box] = []
 
@@ -105,16 +111,17 @@ class Bounded:
                 return plain(self.network, node, arguments, options)
             if self._is(node, nn.ReLU):
                 relus.append(arguments[0])
-            return self._bound(node, arguments, options, statistics or {})
+            bound = self._bound(node, self._layout.given(node, arguments), options, statistics or {})
+            return self._layout.handed_on(node, bound)
 
         values = evaluate(self.network, self.graph, box, call)
         if self._merges:
             layer: Any = layer_of(self.network, self._last)
             bias = layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
-            return Features(values[self._last], layer.weight, bias, tuple(relus))
+            return Features(values[self._last], layer.weight, bias, tuple(relus), values if keep else {})
         outputs: Box = values[self._last]
         identity = torch.eye(outputs.centre.shape[1], dtype=outputs.centre.dtype, device=outputs.centre.device)
-        return Features(outputs, identity, identity.new_zeros(len(identity)), tuple(relus))
+        return Features(outputs, identity, identity.new_zeros(len(identity)), tuple(relus), values if keep else {})
 
     def outputs(self, box: Box, statistics: Statistics | None = None) -> Box:
         """Bounds of the outputs, (N, K)."""
@@ -160,12 +167,15 @@ class Bounded:
         return self._is(node, *NORMS) and layer_of(self.network, node).training
 
     def _foldable(self) -> dict[fx.Node, fx.Node]:
-        """Each batch norm that directly follows a layer with a weight, and nothing else does."""
+        """Each batch norm that directly follows a convolution, and nothing else does.
+
+        A linear layer has more weights than outputs: there scaling the outputs is cheaper.
+        """
         found = {}
         for node in self.graph.nodes:
             if not self._is(node, *NORMS):
                 continue
             source = node.all_input_nodes[0]
-            if self._is(source, *MATRICES) and len(source.users) == 1:
+            if self._is(source, nn.Conv1d, nn.Conv2d) and len(source.users) == 1:
                 found[node] = source
         return found

@@ -16,9 +16,24 @@ def excluded(features: Features, head: Head, rounding: Rounding) -> torch.Tensor
     i may depend on j. Then at any point the largest output of c is beaten, by one that is outside c because it
     is larger. Ties, NaN and infinities exclude nothing.
     """
-    beaten = torch.zeros(len(features.box.centre), len(head.allowed), dtype=torch.bool, device=features.weight.device)
-    for margins in leads(features, head.allowed, rounding):
-        beaten |= (margins > 0) & margins.isfinite()
+    return exclusion_margins(features, head, rounding) > 0
+
+
+def exclusion_margins(features: Features, head: Head, rounding: Rounding) -> torch.Tensor:
+    """By how much each child is excluded, (N, children); minus infinity where nothing can be said.
+
+    The best lead over each of its outputs, and the smallest of them.
+    """
+    best = torch.full((1,), -torch.inf, dtype=features.weight.dtype, device=features.weight.device)
+    for output, margins in enumerate(leads(features, head.allowed, rounding)):
+        margins[:, output] = -torch.inf  # none leads itself, however nearly
+        best = torch.maximum(best, torch.where(margins.isfinite(), margins, -torch.inf))
+    child = torch.tensor(head.child_of, device=best.device)
+    return torch.stack([best[:, child == c].amin(dim=1) for c in range(len(head.children))], dim=1)
+
+
+def children_beaten(beaten: torch.Tensor, head: Head) -> torch.Tensor:
+    """The children all of whose outputs are beaten, (N, children) bool, from (N, allowed)."""
     child = torch.tensor(head.child_of, device=beaten.device)
     return torch.stack([beaten[:, child == c].all(dim=1) for c in range(len(head.children))], dim=1)
 
@@ -32,12 +47,21 @@ def leads(features: Features, allowed: tuple[int, ...], rounding: Rounding) -> I
     """
     weight, bias, box = features.weight[list(allowed)], features.bias[list(allowed)], features.box
     growth = rounding.growth(weight.shape[1]) if rounding else 0.0
-    tiny = TINY if rounding else 0.0
-    totals = (box.magnitude + tiny) @ (weight.abs() + tiny).T + bias.abs()
-    safe = (totals <= LARGEST).all(dim=1, keepdim=True)
-    errors = growth * totals * (1 + growth) + tiny
+    errors, safe = output_errors(features, allowed, rounding)
     for output in range(len(allowed)):
         rows = weight[output] - weight
         middle = box.centre @ rows.T + (bias[output] - bias)
         margins = middle - box.radius @ rows.abs().T * (1 + growth) - errors - errors[:, output, None]
         yield torch.where(safe, margins, -torch.inf)
+
+
+def output_errors(
+    features: Features, allowed: tuple[int, ...], rounding: Rounding
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What float32 may err in each allowed output, (N, allowed), and whether none of them may overflow, (N, 1)."""
+    weight, bias, box = features.weight[list(allowed)], features.bias[list(allowed)], features.box
+    growth = rounding.growth(weight.shape[1]) if rounding else 0.0
+    tiny = TINY if rounding else 0.0
+    totals = (box.magnitude + tiny) @ (weight.abs() + tiny).T + bias.abs()
+    safe = (totals <= LARGEST).all(dim=1, keepdim=True)
+    return growth * totals * (1 + growth) + tiny, safe

@@ -51,24 +51,27 @@ def _folded_back(x: Box, slope: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class _Relu(torch.autograd.Function):
-    """The recentred ReLU of a box in six passes, where autograd through the formulas takes ten."""
+    """The ReLU of a box in four passes, from which its gradient needs nothing but the result.
+
+    Where both signs occur the corners become 0 and c + r, so that centre and radius are both (c + r) / 2; below, they
+    are both 0; above, nothing changes, and there alone is the new centre larger than the new radius.
+    """
 
     @staticmethod
     def forward(ctx: Any, centre: torch.Tensor, radius: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        lower = (centre - radius).relu_()
-        upper = (centre + radius).relu_()
-        ctx.save_for_backward(lower, upper)
-        middle = torch.lerp(lower, upper, 0.5)
-        return middle, upper - middle
+        half = torch.lerp(centre, radius, 0.5).relu_()
+        half = torch.minimum(half, radius, out=half)
+        middle = torch.maximum(centre, half)
+        ctx.save_for_backward(middle, half)
+        return middle, half
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_centre: torch.Tensor, by_radius: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        lower, upper = ctx.saved_tensors
-        by_lower = _where_positive_(by_centre - by_radius, lower)
-        by_upper = _where_positive_(by_centre + by_radius, upper)
-        middle = torch.lerp(by_lower, by_upper, 0.5)
-        return middle, by_upper.sub_(middle)
+        middle, radius = ctx.saved_tensors
+        together = _where_positive_(torch.lerp(by_centre, by_radius, 0.5), middle)
+        apart = _where_positive_(by_centre - by_radius, middle - radius)
+        return torch.add(together, apart, alpha=0.5), together.sub_(apart, alpha=0.5)
 
 
 def _where_positive_(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -10,12 +10,18 @@ def layer_of(network: nn.Module, node: fx.Node) -> nn.Module:
 
 
 def operation(network: nn.Module, node: fx.Node) -> str:
-    """The kind of layer and its place, or the function."""
+    """The kind of layer or function, and its place in the network."""
     if node.op == "call_module":
         return f"{type(layer_of(network, node)).__name__} at {node.target!r}"
     if node.op == "call_method":
-        return f"the method {node.target!r} of a tensor"
-    return f"the function {getattr(node.target, '__name__', node.target)!r}"
+        return f"the method {node.target!r} of a tensor{_place(node)}"
+    return f"the function {getattr(node.target, '__name__', node.target)!r}{_place(node)}"
+
+
+def _place(node: fx.Node) -> str:
+    """The module whose forward makes the call, as torch.fx remembers it."""
+    stack = list(node.meta.get("nn_module_stack", {}))
+    return f" in {stack[-1]!r}" if stack and stack[-1] else ""
 
 
 def asks_shape(node: fx.Node) -> bool:

@@ -1,4 +1,4 @@
-"""Targeted radii by bisection over interval bounds."""
+"""Targeted radii by interval bounds at the budgets that their margins point to."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -13,10 +13,10 @@ from hiercls.words.threats import EVERYWHERE
 from hiercls_plugins.bounds.agreement import random_points, require_agreement, require_rows_apart
 from hiercls_plugins.bounds.bounded import Bounded
 from hiercls_plugins.bounds.boxes import Box, enclosing
-from hiercls_plugins.bounds.exclusion import excluded
+from hiercls_plugins.bounds.exclusion import exclusion_margins
 from hiercls_plugins.bounds.precision import FullPrecision
 from hiercls_plugins.bounds.rounding import FLOAT32
-from hiercls_plugins.bounds.search import Search, largest_budgets
+from hiercls_plugins.bounds.search import Search, largest_positive
 
 
 class IntervalProver(Pointwise):
@@ -37,11 +37,11 @@ class IntervalProver(Pointwise):
         self._try(network, x)
         inside = x.clamp(self.domain.lower, self.domain.upper) if self.domain.bounded else x
 
-        def holds(budgets: torch.Tensor) -> torch.Tensor:
+        def margins(budgets: torch.Tensor) -> torch.Tensor:
             box = enclosing(inside, budgets.to(x.device), self.domain)
-            return excluded(self.bounded.features(box), head, FLOAT32).cpu()
+            return exclusion_margins(self.bounded.features(box), head, FLOAT32).cpu()
 
-        proved = largest_budgets(holds, len(x), self.search)
+        proved = largest_positive(margins, len(x), self.search)
         claimed = (inside == x).flatten(1).all(dim=1).cpu()  # the zeros that fill a tile may lie outside the domain
         return torch.where(claimed[:, None], proved, 0.0)
 

@@ -73,6 +73,9 @@ class BoundTrainer(Trainer):
         ramp = Ramp(self.eps, self.kappa, *self.ramp)
         return descend(network, self.objective(ramp, task), task, self.schedule, context)
 
+    def budget(self) -> float:
+        return self.eps
+
     def certifier(self) -> Mapping[str, Mapping[str, Any]]:
         return {"ibp": {}}
 

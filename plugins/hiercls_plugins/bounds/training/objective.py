@@ -47,8 +47,8 @@ class Step:
 
     @cached_property
     def features(self) -> Features:
-        """Interval bounds over `box`."""
-        return self.bounded.features(self.box, self.statistics)
+        """Interval bounds over `box`, with those of every operation."""
+        return self.bounded.features(self.box, self.statistics, keep=True)
 
 
 class WorstCase(Stateless):
@@ -110,4 +110,5 @@ def lowest_margins(features: Features, y: torch.Tensor) -> torch.Tensor:
 
 def absolute_weights(network: torch.nn.Module) -> torch.Tensor:
     """The sum of the absolute weights of all linear and convolutional layers; biases and norms are free."""
-    return torch.stack([layer.weight.abs().sum() for layer in network.modules() if isinstance(layer, MATRICES)]).sum()
+    weights = (layer.weight for layer in network.modules() if isinstance(layer, MATRICES))
+    return torch.stack([weight.abs().sum() for weight in weights]).sum()  # type: ignore[operator]

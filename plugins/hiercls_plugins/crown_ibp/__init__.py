@@ -1,0 +1,1 @@
+"""CROWN-IBP: training with linear bounds over interval bounds, and certifying by them."""

@@ -1,0 +1,1 @@
+"""Losses between a lower and an upper bound of the robust loss."""

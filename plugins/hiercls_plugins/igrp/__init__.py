@@ -1,0 +1,1 @@
+"""Inter-group robustness prioritised: one flat network trained for the groups of a tree."""

@@ -1,0 +1,1 @@
+"""Small boxes around adversarial points."""
