@@ -45,7 +45,8 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a command beside `good.yaml`; returns the exit code, stdout and stderr."""
+    """Run a command beside `good.yaml`; returns the exit code, stdout and stderr. Its components build nothing."""
+    monkeypatch.setattr("hiercls.verbs.rehearse.rehearse", lambda recipe, data_root: None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HIERCLS_DATA", raising=False)
     source = PLUGIN.read_text().replace('"gaussian"', '"noisy"').replace('"standard"', '"plain"')
@@ -343,7 +344,7 @@ def test_plugins_lists_components_and_files_with_their_hash(call: Call, tmp_path
     sha256 = hashlib.sha256((tmp_path / "zoo.py").read_bytes()).hexdigest()
     assert f"sha256 {sha256}" in out
     found = json.loads(call("plugins", "good.yaml", "--json")[1])
-    assert {"kind", "name", "target", "summary", "plugin"} == set(found["components"][0])
+    assert {"kind", "name", "target", "summary", "packages", "plugin"} == set(found["components"][0])
     assert sha256 in [plugin["sha256"] for plugin in found["plugins"]]
 
 
@@ -390,6 +391,22 @@ def test_doctor_tells_versions_and_data(call: Call, monkeypatch: pytest.MonkeyPa
     assert found["data"]["HIERCLS_DATA"] == f"{tmp_path / 'nothing'}, which is no folder"
     assert found["machine"]["cores"] == str(os.cpu_count())
     assert "torchvision" in found["optional"]
+
+
+def test_doctor_tells_of_every_package_that_a_component_names(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "auto_LiRPA", None)
+    line = "pip install --no-deps git+https://github.com/Verified-Intelligence/auto_LiRPA.git"
+    missing = f"auto_LiRPA is not installed; install it with: pip install appdirs graphviz packaging tqdm && {line}"
+    assert json.loads(call("doctor", "--json")[1])["optional"]["auto_LiRPA"] == missing
+    code, out, _ = call("doctor")
+    assert (code, f"\n  auto_LiRPA         {missing}\n" in out) == (0, True)
+    (tmp_path / "auto_LiRPA.py").write_text("__version__ = '0.0.1'")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "auto_LiRPA")
+    assert "\n  auto_LiRPA         0.0.1\n" in call("doctor")[1]
+    monkeypatch.delitem(sys.modules, "auto_LiRPA")
 
 
 def test_doctor_says_below_its_name_where_a_missing_set_was_searched(

@@ -156,12 +156,40 @@ def test_the_main_table_is_what_the_raw_radii_say():
 def test_every_pair_is_counted_as_the_raw_radii_say():
     found = findings()
     rows = {(row[0], row[1], row[2]): row[3:] for row in values(confusions.pairs_table(found))}
-    for budget in BUDGETS:
+    for budget in (0.0, *BUDGETS):
         for system in found.systems:
             for truth, name in enumerate(LABELS):
                 here = [i for i in range(60) if system.truth[i] == truth]
-                counts = [sum(label in possible(system, i, budget) for i in here) for label in range(5)]
+                counts = [sum(label in reachable(system, i, budget) for i in here) for label in range(5)]
                 assert rows[budget, system.name, name] == [len(here), *counts]
+
+
+def reachable(system, i, budget):
+    """The labels that can be answered; without an adversary those that are."""
+    return possible(system, i, budget) if budget else set(system.certificates.members()[i].nonzero().flatten().tolist())
+
+
+def test_every_pair_of_groups_is_counted_in_the_groups_of_the_tree_for_flat_classifiers_too():
+    found = findings()
+    rows = {(row[0], row[1], row[2]): row[3:] for row in values(confusions.groups_table(found))}
+    groups = {"pets": {0, 1}, "[ship, truck, <b>&amp;]": {2, 3, 4}}
+    assert len(rows) == 3 * 2 * 2
+    for budget in (0.0, *BUDGETS):
+        for system in found.systems:
+            for name, group in groups.items():
+                reached = [reachable(system, i, budget) for i in range(60) if int(system.truth[i]) in group]
+                counts = [sum(bool(labels & other) for labels in reached) for other in groups.values()]
+                strays = sum(bool(labels - group) for labels in reached)
+                assert rows[budget, system.name, name] == [len(reached), *counts, strays]
+
+
+def test_groups_are_counted_only_where_a_tree_has_some(tmp_path):
+    write_report(findings(), tmp_path / "tree")
+    assert (tmp_path / "tree" / "tables" / "groups.csv").exists()
+    flat = findings()
+    flat = Findings("flat", "", "", {}, flat.threat, (flat.systems[1],))
+    write_report(flat, tmp_path / "flat")
+    assert not (tmp_path / "flat" / "tables" / "groups.csv").exists()
 
 
 def test_confusions_are_filed_under_the_node_where_paths_part():

@@ -87,7 +87,7 @@ def test_errors_of_a_tree_are_counted_as_the_words_say():
     assert found["error"] == share(answered(k) != truth[k] for k in every)
     assert found["inter-group error"] == share(entered(k) != group_of(truth[k]) for k in every)
     for budget in THREAT.budgets:
-        assert found[f"verified error @{budget:g}"] == share(
+        assert found[f"overall verified error @{budget:g}"] == share(
             answered(k) != truth[k] or not stays(k) >= budget for k in every
         )
         assert found[f"verified inter-group error @{budget:g}"] == share(
@@ -121,18 +121,104 @@ def test_in_a_tree_of_depth_one_every_label_is_a_group():
     certificates, truth = flat()
     found = measure(certificates, truth, tree=flat_tree(LABELS))
     assert found["inter-group error"] == found["error"]
-    assert found["verified inter-group error @0.1"] == found["verified error @0.1"]
+    assert found["verified inter-group error @0.1"] == found["overall verified error @0.1"]
 
 
 def test_the_groups_of_the_root_given_by_name_change_nothing():
+    for certificates, truth in (hierarchy(), flat()):
+        assert measure(certificates, truth, groups=(("e", "d", "c"), ("b", "a"))) == measure(certificates, truth)
+
+
+def test_inside_groups_a_tree_is_counted_at_its_inner_splits_and_not_at_final_ones():
     certificates, truth = hierarchy()
-    assert measure(certificates, truth, groups=(("e", "d", "c"), ("b", "a"))) == measure(certificates, truth)
+    found = measure(certificates, truth)
+    root, inner = certificates.nodes[TREE.root], certificates.nodes[RIGHT]
+
+    def wrong(k):
+        """Left is [a, b], a final split: whichever of the two is answered, the group is all that is asked."""
+        if root.chosen[k] < 0 or int(truth[k] >= 2) != int(root.chosen[k]):
+            return True
+        return root.chosen[k] == 1 and int(inner.chosen[k]) != int(truth[k]) - 2
+
+    for budget in THREAT.budgets:
+        uncertified = [root.chosen[k] == 1 and not inner.own[k] >= budget for k in range(300)]
+        assert found[f"verified intra-group error @{budget:g}"] == share(
+            bool(wrong(k) or uncertified[k]) for k in range(300)
+        )
+        assert found[f"verified intra-group error, root included @{budget:g}"] == share(
+            bool(wrong(k) or uncertified[k] or not root.own[k] >= budget) for k in range(300)
+        )
+
+
+def test_inside_groups_a_flat_classifier_is_asked_what_the_tree_is_asked():
+    certificates, truth = flat()
+    found = measure(certificates, truth)
+    (rows,) = certificates.nodes.values()
+    parts, groups = [{0, 1}, {2}, {3}, {4}], [{0, 1}, {2, 3, 4}]
+
+    def holder(sets, label):
+        return next(each for each in sets if label in each)
+
+    for budget in THREAT.budgets:
+        for name, wholes in (("", groups), (", root included", [{0, 1, 2, 3, 4}])):
+            failures = []
+            for k in range(300):
+                answer = int(rows.chosen[k])
+                right = answer >= 0 and int(truth[k]) in holder(parts, answer)
+                left = holder(wholes, answer) - holder(parts, answer) if answer >= 0 else set()
+                failures.append(not right or any(rows.radii[k, label] < budget for label in left))
+            assert found[f"verified intra-group error{name} @{budget:g}"] == share(failures)
+
+
+def test_a_final_split_may_put_the_intra_group_error_below_the_error():
+    """One input, right at the root and wrong between the last two labels."""
+    rows = {
+        TREE.root: NodeCertificates(TREE.children(TREE.root), torch.tensor([0]), *radii([0.0, 0.2], 0.2), 0.0, SCOPE),
+        LEFT: NodeCertificates(TREE.children(LEFT), torch.tensor([1]), *radii([0.0, 0.0], 0.0), 0.0, SCOPE),
+        RIGHT: NodeCertificates(
+            TREE.children(RIGHT), torch.tensor([UNREACHED]), *radii([0.0, 0.0, 0.0], 0.0), 0.0, SCOPE
+        ),
+    }
+    found = measure(compose(TREE, rows), torch.tensor([0]))
+    assert found["error"] == 1
+    assert found["verified intra-group error @0.3"] == 0
+    assert found["verified intra-group error, root included @0.1"] == 0
+    assert found["verified intra-group error, root included @0.3"] == 1
+
+
+def radii(row, own):
+    return torch.tensor([own], dtype=torch.float64), torch.tensor([row], dtype=torch.float64)
+
+
+def test_without_a_split_inside_the_groups_there_is_no_intra_group_error():
+    certificates, truth = flat()
+    for tree, groups in ((flat_tree(LABELS), None), (TREE, (("a", "c"), ("b", "d", "e")))):
+        assert not [name for name in measure(certificates, truth, tree, groups) if "intra" in name]
+
+
+def test_an_outside_label_may_be_beaten_by_any_label_and_the_answer_stays_in_its_group():
+    """Margins that move by at most r: c is beaten by the answer a, d by b alone, e by the outside label c alone."""
+    points = torch.tensor([[3.0, 2.5, 1.0, 0.5, -1.0]])
+    beaten_by = {2: 0, 3: 1, 4: 2}
+    row = torch.zeros(1, 5, dtype=torch.float64)
+    for label, leader in beaten_by.items():
+        row[0, label] = (points[0, leader] - points[0, label]) / 2
+    tree = flat_tree(LABELS)
+    rows = NodeCertificates(tree.children(tree.root), torch.tensor([0]), torch.zeros(1).double(), row, 0.0, SCOPE)
+    budget = float(row[0, 2:].min())
+    moved = points + (torch.rand(4000, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1) * budget * 0.999
+    assert set(moved.argmax(dim=1).tolist()) <= {0, 1}
+    threat = Threat(LINF, (budget,))
+    found = VerifiedError().measure(TREE, compose(tree, {tree.root: rows}), torch.tensor([1]), threat)
+    assert found[f"verified inter-group error @{budget:g}"] == 0
+    assert found["inter-group error"] == 0
+    assert found["error"] == 1
 
 
 def test_errors_never_fall_when_the_budget_grows_or_a_proof_is_asked_for():
     for certificates, truth in (hierarchy(seed=3), flat(seed=4)):
         found = measure(certificates, truth, groups=GROUPS)
-        assert found["error"] <= found["verified error @0.1"] <= found["verified error @0.3"]
+        assert found["error"] <= found["overall verified error @0.1"] <= found["overall verified error @0.3"]
         assert found["inter-group error"] <= found["verified inter-group error @0.1"]
         assert found["inter-group error"] <= found["error"]
 

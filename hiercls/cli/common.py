@@ -59,15 +59,18 @@ def opened_recipe(path: Path, allow_plugins: bool) -> "Recipe":
 
 
 def opened_run(path: Path, runs: Path, allow_plugins: bool, device: str = "cpu") -> "Run":
-    """The run of a YAML, or of the folder that one made; tells on stderr what changed since."""
+    """The run of a YAML, or of the folder that one made; tells on stderr what changed since, and what to mind."""
     from hiercls.verbs.memory import keep_freed_memory
     from hiercls.whole.runs import open_run
+    from hiercls.wiring.cautions import cautions
     from hiercls.wiring.registry import Registry
 
     keep_freed_memory()
     run = open_run(path, Registry.load(), data_root(), root=runs, allow_plugins=allow_plugins, device=device)
     if run.changed:
         click.echo(f"changed since the last time: {', '.join(run.changed)}; what they touch is done again", err=True)
+    for caution in cautions(run.recipe, run.known_tree()):
+        click.echo(f"warning: {caution}", err=True)
     return run
 
 

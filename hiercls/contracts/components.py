@@ -133,6 +133,14 @@ class Trainer(Component):
         """The certifier that suits networks of this trainer, as in YAML: its name and options."""
         return None
 
+    def budget(self) -> float | None:
+        """The budget that it trains for, in units of the view and the norm of its certifier; None where it has none.
+
+        A recipe in which a node is trained for more than its parent is warned of. A trainer for several budgets tells
+        the largest.
+        """
+        return None
+
 
 class Certifier(Component):
     """Deploys a network as a prover.

@@ -6,6 +6,8 @@ from typing import Any
 
 import pluggy
 
+from hiercls.words.packages import Package
+
 NAMESPACE = "hiercls"
 """The entry-point group, and the project name of the hooks."""
 
@@ -22,12 +24,14 @@ class Spec:
         name: its name in a YAML.
         target: `package.module:Class`.
         summary: one line for `hiercls plugins`.
+        packages: what it needs beside hiercls's own dependencies; `hiercls doctor` says whether each is there.
     """
 
     kind: str
     name: str
     target: str
     summary: str
+    packages: tuple[Package, ...] = ()
 
 
 @hookspec

@@ -9,6 +9,7 @@ from hiercls.contracts.context import Context, Progress, silent
 from hiercls.values.drawing import as_json
 from hiercls.values.labels import LabelTree
 from hiercls.values.records import write_atomic
+from hiercls.verbs.rehearse import rehearse
 from hiercls.verbs.parallel import in_processes
 from hiercls.verbs.stopping import stopping
 from hiercls.whole.networks import Networks
@@ -20,6 +21,8 @@ from hiercls.words.errors import ConfigurationError
 def train(run: Run, only: str | None = None, workers: int = 1, progress: Progress = silent) -> dict[str, bool]:
     """Train what is not trained yet; a training that was interrupted goes on where it was.
 
+    First everything is rehearsed on untrained networks: what cannot be certified is told before the first epoch.
+
     Args:
         only: the name of the one network to train.
         workers: networks trained at the same time, each in a process and with the recipe's threads.
@@ -30,6 +33,8 @@ def train(run: Run, only: str | None = None, workers: int = 1, progress: Progres
     torch.set_num_threads(run.recipe.threads)
     chosen = None if only is None else _step(run, only)
     run.data.train_fingerprint  # noqa: B018  a missing data set leaves no run behind
+    if not all(_networks(run).trained(name) for name in run.plan().jobs):
+        rehearse(run.recipe, run.data.root)
     run.prepare("train")
     if chosen is not None:
         return {chosen.name: _train_one(run, chosen, progress)}

@@ -5,10 +5,11 @@ from typing import Any
 
 from hiercls.contracts.components import Dataset
 from hiercls.wiring.building import FAILED, Builder
-from hiercls.wiring.nodes import named, refused, viewed
+from hiercls.wiring.nodes import named, overtrained, refused, viewed
 from hiercls.wiring.problems import Problems, suggestion
 from hiercls.wiring.specs import NetworkSpec, TreeSpec
 from hiercls.wiring.yaml_source import Located
+from hiercls.words.norms import LINF
 from hiercls.words.threats import Threat
 
 
@@ -27,6 +28,16 @@ def check_dataset(dataset: Dataset, document: Located, values: Mapping[str, Any]
     if allowed is not None and isinstance(allowed.value, str) and allowed.value not in dataset.masks():
         right = suggestion(allowed.value, dataset.masks(), "such views")
         problems.add(allowed, f"no view {allowed.value!r} of the dataset restricts labels; {right}")
+
+
+def check_budgets(document: Located, threat: Any, problems: Problems) -> None:
+    """No l_inf budget is as large as the domain: it is written in other units."""
+    if threat is FAILED or threat.norm != LINF or "threat" not in document:
+        return
+    written = document["threat"].get("budgets")
+    for source in () if written is None else _items(written):
+        if isinstance(source.value, int | float) and (why := threat.domain.excess(source.value)):
+            problems.add(source, f"found {source.value:g}; {why}")
 
 
 def check_networks(networks: Mapping[str, Located], problems: Problems) -> None:
@@ -67,7 +78,7 @@ def check_tree_needs(tree: Any, document: Located, networks: Mapping[str, Locate
 
 
 def check_refusals(document: Located, values: Mapping[str, Any], builder: Builder) -> None:
-    """The certifiers of baselines, and those written for a network, can serve the threat."""
+    """The certifiers of baselines, and those written for a network, can serve the threat; no budget is too large."""
     threat = values.get("threat", Threat())
     networks = values["networks"]
     if threat is FAILED or not isinstance(networks, dict):
@@ -77,6 +88,8 @@ def check_refusals(document: Located, values: Mapping[str, Any], builder: Builde
     for name, spec in networks.items():
         if isinstance(spec, NetworkSpec) and (name in baselines or _written(document["networks"][name])):
             refused(spec.certifier, spec.view, document["networks"][name], threat, builder)
+        if isinstance(spec, NetworkSpec):
+            overtrained(spec.trainer, spec.certifier, document["networks"][name], threat, builder)
 
 
 def _written(network: Located) -> bool:

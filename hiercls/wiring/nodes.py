@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from hiercls.contracts.components import Certifier, Component
+from hiercls.contracts.components import Certifier, Component, Trainer
 from hiercls.values.labels import LabelTree, Node
 from hiercls.wiring.building import FAILED, NONE, Builder
 from hiercls.wiring.merging import SLOTS, amend_component
@@ -12,6 +12,7 @@ from hiercls.wiring.registry import Registry
 from hiercls.wiring.selectors import path_name, select, tell_own_network, unmatched
 from hiercls.wiring.specs import NodeSpec
 from hiercls.wiring.yaml_source import Located, located
+from hiercls.words.norms import LINF
 from hiercls.words.threats import Threat
 
 
@@ -108,6 +109,7 @@ class NodeReading:
         spec = builder.section(NodeSpec, entry)
         if isinstance(spec, NodeSpec):
             refused(spec.certifier, spec.view, entry, self.threat, builder)
+            overtrained(spec.trainer, spec.certifier, entry, self.threat, builder)
         return spec
 
 
@@ -149,6 +151,18 @@ def refused(certifier: Certifier | None, view: str | None, entry: Located, threa
     if why := certifier.refusal(threat):
         name = builder.names[type(certifier)]
         builder.problems.add(entry["certifier"], f"{name!r} cannot serve this threat: {why}")
+
+
+def overtrained(
+    trainer: Trainer | None, certifier: Certifier | None, entry: Located, threat: Threat, builder: Builder
+) -> None:
+    """Tell a trainer whose l_inf budget is as large as the domain: it is written in other units."""
+    budget = None if trainer is None else trainer.budget()
+    if trainer is None or budget is None or certifier is None or certifier.norm != LINF:
+        return
+    if why := threat.domain.excess(budget):
+        name = builder.names[type(trainer)]
+        builder.problems.add(entry["trainer"], f"{name!r} trains for {budget:g}; {why}")
 
 
 def _inherited(entry: Located, network: Located) -> Located:

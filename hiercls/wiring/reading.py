@@ -9,7 +9,14 @@ from hiercls.contracts.components import Dataset
 from hiercls.values.labels import LabelTree, flat_tree
 from hiercls.values.truncation import truncate_depth, truncate_equal
 from hiercls.wiring.building import FAILED, Builder
-from hiercls.wiring.checks import check_baseline, check_dataset, check_networks, check_refusals, check_tree_needs
+from hiercls.wiring.checks import (
+    check_baseline,
+    check_budgets,
+    check_dataset,
+    check_networks,
+    check_refusals,
+    check_tree_needs,
+)
 from hiercls.wiring.contents import Recipe
 from hiercls.wiring.groups import label_set, written_tree
 from hiercls.wiring.layers import Layers
@@ -94,6 +101,7 @@ class Reading:
     def _check(self, document: Located, values: Mapping[str, Any], labels: Labels, nodes: NodeReading) -> None:
         if (dataset := _dataset(values)) is not None:
             check_dataset(dataset, document, values, self.problems)
+        check_budgets(document, values.get("threat", Threat()), self.problems)
         check_networks(nodes.networks, self.problems)
         check_baseline(document.get("baseline"), nodes.networks, self.problems)
         check_refusals(document, values, self.builder)

@@ -47,6 +47,17 @@ class Domain:
             return Domain("box", max(self.lower, other.lower), min(self.upper, other.upper))
         raise ConfigurationError(f"domain: certificates on {self} and on {other} have no common domain")
 
+    def excess(self, budget: float) -> str | None:
+        """Why an l_inf budget cannot be meant, as a clause: every input of the domain lies within it; None if it can.
+
+        A whole number stands for steps of 1/255 where the domain is [0, 1].
+        """
+        if not self.bounded or budget <= self.upper - self.lower:
+            return None
+        text = f"every input in {self} lies within linf {budget:g}; budgets are in units of the view"
+        steps = (self.lower, self.upper) == (0, 1) and budget == int(budget) and budget <= 255
+        return f"{text}, did you mean {int(budget)}/255?" if steps else text
+
     def __str__(self) -> str:
         if self.kind == "all":
             return "all"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hiercls.cli.common import console, json_option, opened_recipe, plugins_option, run_argument, show_json
+from hiercls.cli.common import console, data_root, json_option, opened_recipe, plugins_option, run_argument, show_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,10 +23,19 @@ _KEY_WORDS = {"restrict": "restricted from", "init": "started from"}
 @click.command()
 @run_argument
 @plugins_option
+@click.option("--quick", is_flag=True, help="Read the YAML alone: build no network and deploy no certifier.")
 @json_option
-def check(path: Path, allow_plugins: bool, as_json: bool) -> None:
-    """Say what a YAML means, or every mistake in it at once. Nothing is trained and no data is read."""
+def check(path: Path, allow_plugins: bool, quick: bool, as_json: bool) -> None:
+    """Say what a YAML means, or every mistake in it at once. Nothing is trained and no data is read.
+
+    Every network is built and every certifier deployed on it once, so that an operation that a certifier does not
+    know is told before anyone trains.
+    """
     recipe = opened_recipe(path, allow_plugins)
+    if not quick:
+        from hiercls.verbs.rehearse import rehearse
+
+        rehearse(recipe, data_root())
     if as_json:
         show_json(meaning(recipe))
     else:
@@ -92,14 +101,16 @@ def _print(recipe: "Recipe") -> None:
 
 
 def _warnings(recipe: "Recipe", tree: "LabelTree | None") -> tuple[str, ...]:
-    """What is to be said before anyone pays for certificates: that there will be none, and what certifiers say."""
+    """What is to be said before anyone pays for certificates: that there will be none, and what to mind."""
+    from hiercls.wiring.cautions import cautions
+
     if _masked(recipe):
         return (f"Nothing is certified anywhere: {_open_mask(recipe)}.",)
     specs: list[Any] = [recipe.networks[name] for name in recipe.baseline]
     specs += [] if tree is None else recipe.node_specs(tree).values()
     reached = [spec.certifier for spec in specs if spec.certifier is not None and recipe.threat.reaches(spec.view)]
     found = [certifier.warnings(recipe.threat, recipe.certify.alpha) for certifier in reached]
-    return tuple(dict.fromkeys(sentence for sentences in found for sentence in sentences))
+    return tuple(dict.fromkeys([*cautions(recipe, tree), *(sentence for sentences in found for sentence in sentences)]))
 
 
 def _overview(recipe: "Recipe") -> "Table":

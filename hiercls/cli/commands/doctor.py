@@ -15,6 +15,7 @@ from hiercls.words.errors import HierclsError
 
 if TYPE_CHECKING:
     from hiercls.wiring.registry import Registry
+    from hiercls.words.packages import Package
 
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "ruamel.yaml", "pluggy")
 
@@ -51,7 +52,7 @@ def diagnosis() -> dict[str, dict[str, str]]:
     return {
         "versions": {"hiercls": hiercls.__version__, "python": platform.python_version(), **_versions()},
         "machine": dict(_machine()),
-        "optional": {"torchvision": _torchvision()},
+        "optional": {"torchvision": _torchvision(), **_packages(registry)},
         "plugins": {broken.name: str(broken) for broken in registry.broken} or {"broken": "none"},
         "data": dict(_data(registry)),
     }
@@ -80,6 +81,19 @@ def _torchvision() -> str:
 
     try:
         return str(torchvision().__version__)
+    except HierclsError as error:
+        return str(error)
+
+
+def _packages(registry: "Registry") -> dict[str, str]:
+    """What components need beside hiercls's own dependencies: its version, or how to install it."""
+    needed = dict.fromkeys(package for spec in registry.specs() for package in spec.packages)
+    return {package.module: _version(package) for package in needed}
+
+
+def _version(package: "Package") -> str:
+    try:
+        return str(getattr(package.load(), "__version__", "found"))
     except HierclsError as error:
         return str(error)
 

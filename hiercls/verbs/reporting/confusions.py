@@ -1,6 +1,6 @@
 """Which confusions an attacker of a given budget can still cause."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from hiercls.verbs.reporting.cells import Cell, Column, Table, count, level_text
 from hiercls.verbs.reporting.findings import Findings, System
 from hiercls.verbs.reporting.measures import Outcome, joint_alpha, outcomes, totals
 from hiercls.verbs.reporting.rounding import Share, decimals
-from hiercls.verbs.reporting.tables import adversary
+from hiercls.verbs.reporting.tables import adversary, joint_level
 
 LISTED = 10
 """How many of the most frequent remaining confusions are listed for each budget."""
@@ -122,6 +122,40 @@ _LISTED_NOTE = (
 )
 
 
+def groups_table(findings: Findings) -> Table:
+    """Every pair of groups of the root: the inputs of each (rows) that can be answered in each (columns)."""
+    tree = findings.tree
+    groups = tree.children(tree.root)
+    columns = (
+        Column("adversary", numeric=False),
+        Column("system", numeric=False),
+        Column("true group", numeric=False),
+        Column("inputs"),
+        *(Column(short_name(tree, group), joint_level(findings)) for group in groups),
+        Column("some other group", joint_level(findings)),
+    )
+    rows = [row for budget in (0.0, *findings.threat.budgets) for row in _group_rows(findings, groups, budget)]
+    title = "Inputs of each group that can be answered in each group"
+    return Table("groups", title, columns, tuple(rows), _GROUPS_NOTE)
+
+
+_GROUPS_NOTE = (
+    "Counts of inputs with a label of the group in S(r), in the groups of the tree's root for every system; an input "
+    "may count in several groups. Without an adversary: of the labels that are answered."
+)
+
+
+def _group_rows(findings: Findings, groups: Sequence[Node], budget: float) -> Iterator[tuple[Cell, ...]]:
+    for outcome in outcomes(findings, budget):
+        reached = torch.stack([outcome.sets[:, sorted(group)].any(dim=1) for group in groups], dim=1)
+        for place, group in enumerate(groups):
+            here = reached[torch.isin(outcome.system.truth, torch.tensor(sorted(group)))]
+            elsewhere = here[:, [other for other in range(len(groups)) if other != place]].any(dim=1)
+            numbers = (len(here), *here.sum(dim=0).tolist(), int(elsewhere.sum()))
+            head = adversary(findings, budget), text(outcome.system.name), text(short_name(findings.tree, group))
+            yield *head, *(count(number) for number in numbers)
+
+
 def pairs_table(findings: Findings) -> Table:
     """Every pair of labels: the inputs of each true label (rows) that can be answered as each label (columns)."""
     columns = (
@@ -132,7 +166,7 @@ def pairs_table(findings: Findings) -> Table:
         *(Column(label) for label in findings.tree.labels),
     )
     rows = []
-    for budget in findings.threat.budgets:
+    for budget in (0.0, *findings.threat.budgets):
         for outcome in outcomes(findings, budget):
             head = adversary(findings, budget), text(outcome.system.name)
             of = totals(outcome.system).tolist()

@@ -7,7 +7,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hiercls.values.drawing import as_svg
 from hiercls.values.records import write_atomic
 from hiercls.verbs.reporting.cells import Table
-from hiercls.verbs.reporting.confusions import excluded_pairs, pairs_table, parting_table, remaining_table
+from hiercls.verbs.reporting.confusions import (
+    excluded_pairs,
+    groups_table,
+    pairs_table,
+    parting_table,
+    remaining_table,
+)
 from hiercls.verbs.reporting.figures import curve_figure, curves_table, size_figure, sizes_table
 from hiercls.verbs.reporting.findings import Findings
 from hiercls.verbs.reporting.headline import adversary_sentence, elaboration, headline
@@ -43,7 +49,10 @@ def write_report(findings: Findings, folder: Path) -> Path:
 
 def stored_tables(findings: Findings) -> list[Table]:
     """The tables behind the figures, which the page does not print."""
-    return [curves_table(findings), sizes_table(findings), pairs_table(findings)] if len(findings) else []
+    if not len(findings):
+        return []
+    stored = [curves_table(findings), sizes_table(findings), pairs_table(findings)]
+    return [*stored, groups_table(findings)] if findings.tree.depth > 1 and not _narrow(findings) else stored
 
 
 def shown_tables(findings: Findings) -> list[Table]:
@@ -52,9 +61,20 @@ def shown_tables(findings: Findings) -> list[Table]:
     if len(findings):
         tables += [budgets_table(findings), radii_table(findings), labels_table(findings), parting_table(findings)]
         tables += [remaining_table(findings), sampled_table(findings)]
+    if len(findings) and findings.tree.depth > 1 and _narrow(findings):
+        tables.append(groups_table(findings))
     if len(findings) and findings.affinity:
         tables.append(affinity_table(findings))
     return [table for table in tables if table.rows]
+
+
+def _narrow(findings: Findings) -> bool:
+    """Whether a table with one column for each group of the root can be read on the page."""
+    return len(findings.tree.children(findings.tree.root)) <= GROUPS
+
+
+GROUPS = 12
+"""The largest number of groups whose table is printed; the CSV is written for any number."""
 
 
 def render(findings: Findings, tables: dict[str, Table]) -> str:
