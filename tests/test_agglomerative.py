@@ -3,6 +3,8 @@
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.cluster.hierarchy import fcluster
+from scipy.cluster.hierarchy import linkage as scipy_linkage
 from sklearn.cluster import AgglomerativeClustering
 from torch import nn
 
@@ -50,6 +52,31 @@ def test_the_nearest_rows_stand_together_and_the_reason_names_the_split():
     assert found.tree.partition() == [[0, 2], [1, 3]]
     assert "ward linkage of l2 distances" in found.why
     assert "the root splits [cat, dog] | [car, bus]" in found.why
+
+
+@pytest.mark.parametrize("linkage", ["ward", "average", "complete", "single"])
+@pytest.mark.parametrize("arity", [2, 3, 4])
+def test_a_node_is_cut_into_as_many_parts_as_the_arity_allows(linkage, arity):
+    found = grown(rows(), linkage=linkage, arity=arity).tree
+    cut = fcluster(scipy_linkage(rows().double().numpy(), linkage), arity, criterion="maxclust")
+    parts = {frozenset((cut == part).nonzero()[0].tolist()) for part in cut}
+    assert set(found.children(found.root)) == parts
+    assert all(len(found.children(node)) == min(arity, len(node)) for node in found.decisions)
+    assert set(found) <= set(grown(rows(), linkage=linkage).tree)
+
+
+def test_an_arity_of_all_labels_is_the_flat_tree():
+    assert grown(rows(), arity=8).tree.partition() == list(range(8))
+
+
+def test_the_reason_compares_two_sides_only():
+    assert "times the merge before it" in grown(rows()).why
+    assert "times the merge before it" not in grown(rows(), arity=3).why
+
+
+def test_an_arity_below_two_is_refused():
+    with pytest.raises(ValidationError, match="greater than or equal to 2"):
+        Agglomerative(of="flat", arity=1)
 
 
 def test_two_labels_make_one_split():

@@ -114,7 +114,7 @@ def derive_tree(run: Run) -> bool:
         return False
     networks = run.networks(None)
     needed = {name: networks.load(name) for name in builder.needs()}
-    flat = next(iter(networks.jobs.values()))
+    flat = networks.jobs[builder.needs()[0]] if builder.needs() else next(iter(networks.jobs.values()))
     held_out = run.data.task(flat.parts, flat.view, None)
     grown = builder.build(run.data.labels, needed, held_out, run.context())
     require_labels(grown.tree, run.data.labels)

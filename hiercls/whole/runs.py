@@ -70,6 +70,7 @@ class Run:
             return None
         weights = [networks.weights_sha(name) for name in builder.needs()]
         facts = [identity(builder), weights, self.data.train_fingerprint, self.data.held_out, self.data.seed]
+        facts.append(self.recipe.threat.identity())
         return self.folder / "trees" / f"{digest(facts)}.json"
 
     def plan(self) -> Plan:

@@ -11,8 +11,8 @@ from hiercls.words.errors import ConfigurationError
 _SCIPY = {"l2": "euclidean", "cosine": "cosine"}
 
 
-def clustered(labels: tuple[str, ...], rows: np.ndarray, linkage: str, metric: str) -> Grown:
-    """The binary tree of merges.
+def clustered(labels: tuple[str, ...], rows: np.ndarray, linkage: str, metric: str, arity: int = 2) -> Grown:
+    """The tree of merges, each node cut into as many parts as `arity` allows by undoing its highest merges.
 
     Args:
         rows: (L, features) float64.
@@ -22,17 +22,40 @@ def clustered(labels: tuple[str, ...], rows: np.ndarray, linkage: str, metric: s
     """
     if len(labels) < 2:
         raise ConfigurationError("tree: agglomerative needs at least two labels")
+    merged = merges(rows, linkage, metric)
+    tree = grow(labels, _cut(merged, len(labels), arity))
+    return Grown(tree, _why(tree, merged, linkage, metric))
+
+
+def merges(rows: np.ndarray, linkage: str, metric: str) -> np.ndarray:
+    """The merges from the nearest to the last, (L - 1, 4): two clusters, their distance, the labels they hold.
+
+    Clusters 0 to L - 1 are the labels, cluster L + k is made by merge k.
+
+    Raises:
+        ConfigurationError: a cosine distance from a row of zeros.
+    """
     if metric == "cosine" and not np.linalg.norm(rows, axis=1).all():
         raise ConfigurationError("tree: a weight row is zero and has no cosine distance; use l2")
-    merges = link(rows, method=linkage, metric=_SCIPY[metric])
-    clusters: list[Node] = [frozenset((label,)) for label in range(len(labels))]
-    children: dict[Node, tuple[Node, Node]] = {}
-    for first, second, *_ in merges:
-        pair = clusters[int(first)], clusters[int(second)]
-        clusters.append(pair[0] | pair[1])
-        children[clusters[-1]] = pair
-    tree = grow(labels, children)
-    return Grown(tree, _why(tree, merges, linkage, metric))
+    return link(rows, method=linkage, metric=_SCIPY[metric])
+
+
+def _cut(merged: np.ndarray, labels: int, arity: int) -> dict[Node, list[Node]]:
+    """The children of every inner node from the root down; with an arity of 2, those of its own merge."""
+    sides = [(int(first), int(second)) for first, second, *_ in merged]
+    members: list[Node] = [frozenset((label,)) for label in range(labels)]
+    for first, second in sides:
+        members.append(members[first] | members[second])
+    children: dict[Node, list[Node]] = {}
+    waiting = [len(members) - 1]
+    while waiting:
+        cluster = waiting.pop()
+        parts = [cluster]
+        while len(parts) < arity and max(parts) >= labels:
+            parts += sides[parts.pop(parts.index(max(parts))) - labels]
+        children[members[cluster]] = [members[part] for part in parts]
+        waiting += [part for part in parts if part >= labels]
+    return children
 
 
 def last_rows(network: torch.nn.Module, labels: int, name: str) -> np.ndarray:
@@ -49,12 +72,10 @@ def last_rows(network: torch.nn.Module, labels: int, name: str) -> np.ndarray:
     return dense[-1].weight.detach().double().cpu().numpy()
 
 
-def _why(tree: LabelTree, merges: np.ndarray, linkage: str, metric: str) -> str:
-    """The root split, and how much further apart its sides are than the parts that were merged before."""
-    sides = " | ".join(tree.name(child) for child in tree.children(tree.root))
-    before = f", {merges[-1, 2] / merges[-2, 2]:.2f} times the merge before it" if _positive(merges) else ""
-    return f"{linkage} linkage of {metric} distances between last-layer rows; the root splits {sides}{before}"
-
-
-def _positive(merges: np.ndarray) -> bool:
-    return len(merges) > 1 and bool(merges[-2, 2] > 0)
+def _why(tree: LabelTree, merged: np.ndarray, linkage: str, metric: str) -> str:
+    """The root split, and how much further apart two sides are than the parts that were merged before."""
+    sides = tree.children(tree.root)
+    split = " | ".join(tree.name(child) for child in sides)
+    compared = len(sides) == 2 and len(merged) > 1 and merged[-2, 2] > 0
+    told = f", {merged[-1, 2] / merged[-2, 2]:.2f} times the merge before it" if compared else ""
+    return f"{linkage} linkage of {metric} distances between last-layer rows; the root splits {split}{told}"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from hiercls.contracts.components import Grown, Task, TreeBuilder
 from hiercls.contracts.context import Context
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 class Agglomerative(TreeBuilder):
     """Merge the labels whose rows of a network's last layer lie nearest, two at a time, up to the root.
 
-    The trees of Wan et al. 2021 (neural-backed decision trees). Every node has two children; `truncate` makes
-    shallower trees of them.
+    The trees of Wan et al. 2021 (neural-backed decision trees), where every node has two children. With a larger
+    arity a node has as many children as it allows: its highest merges are undone until there are that many.
 
     Attributes:
         of: the named flat network, one output a label.
         linkage: the distance between two clusters of rows.
         metric: the distance between two rows; ward needs l2.
+        arity: the largest number of children of a node.
     """
 
     of: str
     linkage: Literal["ward", "average", "complete", "single"] = "ward"
     metric: Literal["l2", "cosine"] = "l2"
+    arity: int = Field(default=2, ge=2)
 
     @model_validator(mode="after")
     def _ward_is_euclidean(self) -> "Agglomerative":
@@ -43,4 +45,5 @@ class Agglomerative(TreeBuilder):
     ) -> Grown:
         from hiercls_plugins.agglomerative.clustering import clustered, last_rows
 
-        return clustered(labels, last_rows(networks[self.of], len(labels), self.of), self.linkage, self.metric)
+        rows = last_rows(networks[self.of], len(labels), self.of)
+        return clustered(labels, rows, self.linkage, self.metric, self.arity)

@@ -11,5 +11,5 @@ def hiercls_components() -> Iterator[Spec]:
         "tree-builder",
         "agglomerative",
         "hiercls_plugins.agglomerative.components:Agglomerative",
-        "A binary tree from clustering the last layer's weight rows.",
+        "A tree from clustering the last layer's weight rows.",
     )

@@ -1,0 +1,1 @@
+"""Label trees chosen by what a robust network can certify."""
