@@ -28,14 +28,13 @@ def exclusion_margins(features: Features, head: Head, rounding: Rounding) -> tor
     for output, margins in enumerate(leads(features, head.allowed, rounding)):
         margins[:, output] = -torch.inf  # none leads itself, however nearly
         best = torch.maximum(best, torch.where(margins.isfinite(), margins, -torch.inf))
+    return children_margins(best, head)
+
+
+def children_margins(best: torch.Tensor, head: Head) -> torch.Tensor:
+    """The smallest lead over any output of each child, (N, children), from the best leads (N, allowed)."""
     child = torch.tensor(head.child_of, device=best.device)
     return torch.stack([best[:, child == c].amin(dim=1) for c in range(len(head.children))], dim=1)
-
-
-def children_beaten(beaten: torch.Tensor, head: Head) -> torch.Tensor:
-    """The children all of whose outputs are beaten, (N, children) bool, from (N, allowed)."""
-    child = torch.tensor(head.child_of, device=beaten.device)
-    return torch.stack([beaten[:, child == c].all(dim=1) for c in range(len(head.children))], dim=1)
 
 
 def leads(features: Features, allowed: tuple[int, ...], rounding: Rounding) -> Iterator[torch.Tensor]:

@@ -1,61 +1,16 @@
-"""Targeted radii by bisection over interval and linear bounds."""
-
-from collections.abc import Sequence
-from copy import deepcopy
+"""Targeted radii by interval bounds and, where those fail, linear ones."""
 
 import torch
 
-from hiercls.contracts.context import Context
-from hiercls.contracts.pointwise import Pointwise
 from hiercls.values.heads import Head
-from hiercls.words.norms import LINF
-from hiercls.words.threats import EVERYWHERE
-from hiercls_plugins.bounds.agreement import random_points, require_agreement, require_rows_apart
-from hiercls_plugins.bounds.bounded import Bounded
-from hiercls_plugins.bounds.boxes import Box, enclosing
-from hiercls_plugins.bounds.leading import excluded_by_crown
-from hiercls_plugins.bounds.precision import FullPrecision
+from hiercls_plugins.bounds.boxes import Box
+from hiercls_plugins.bounds.leading import crown_margins
+from hiercls_plugins.bounds.prover import BoundProver
 from hiercls_plugins.bounds.rounding import FLOAT32
-from hiercls_plugins.bounds.search import Search, largest_budgets
 
 
-class CrownProver(Pointwise):
-    """Decides in float32, and bounds a float64 copy of the same weights, traced once."""
+class CrownProver(BoundProver):
+    """Asks the cascade of interval and linear bounds."""
 
-    norm = LINF
-
-    def __init__(
-        self, network: torch.nn.Module, heads: Sequence[Head], view: str, context: Context, search: Search
-    ) -> None:
-        super().__init__(FullPrecision(network), heads, view, context.threat.domain, context)
-        self.search = search
-        self._tried: set[torch.Size] = set()
-        self.bounded = Bounded(deepcopy(network).eval().requires_grad_(False).to(context.device).double(), FLOAT32)
-
-    @torch.no_grad()
-    def radii(self, network: torch.nn.Module, head: Head, x: torch.Tensor) -> torch.Tensor:
-        self._try(network, x)
-        inside = x.clamp(self.domain.lower, self.domain.upper) if self.domain.bounded else x
-
-        def holds(budgets: torch.Tensor) -> torch.Tensor:
-            box = enclosing(inside, budgets.to(x.device), self.domain)
-            features = self.bounded.features(box, keep=True)
-            return excluded_by_crown(self.bounded, features, head, FLOAT32).cpu()
-
-        proved = largest_budgets(holds, len(x), self.search)
-        claimed = (inside == x).flatten(1).all(dim=1).cpu()  # the zeros that fill a tile may lie outside the domain
-        return torch.where(claimed[:, None], proved, 0.0)
-
-    def _try(self, network: torch.nn.Module, x: torch.Tensor) -> None:
-        """Refuse, before the first claim on inputs of a shape, a network whose bounds are not its own."""
-        if x.shape in self._tried:
-            return
-        points = random_points(x, self.domain)
-
-        def bounds(budgets: torch.Tensor) -> Box:
-            return self.bounded.outputs(enclosing(points, budgets, EVERYWHERE))
-
-        zeros = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        require_agreement(network, bounds(zeros), points)
-        require_rows_apart(bounds, points)
-        self._tried.add(x.shape)
+    def margins(self, box: Box, head: Head) -> torch.Tensor:
+        return crown_margins(self.bounded, self.bounded.features(box, keep=True), head, FLOAT32)
