@@ -1,12 +1,14 @@
 """Prove radii for a trained run: first the paths, then one row an input and prover."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 
 import torch
 
 from hiercls.contracts.context import Progress, silent
+from hiercls.contracts.pointwise import TILE
 from hiercls.contracts.provers import Claim, Proof, Row
 from hiercls.values.draws import Purpose
 from hiercls.values.heads import Head
@@ -26,14 +28,26 @@ OpenClaim = tuple[int, dict[Head, int]]
 
 @dataclass(frozen=True)
 class Shard:
-    """Every `of`-th input, beginning with the `number`-th; the rows do not depend on it."""
+    """Every `of`-th input, beginning with the `number`-th, or a worker's share of those; rows depend on neither.
+
+    Workers take blocks of neighbours: every second input would fill every second place of a pass.
+    """
 
     number: int = 0
     of: int = 1
+    worker: int = 0
+    workers: int = 1
 
     @property
     def part(self) -> str:
-        return f"part-{self.number}-of-{self.of}.jsonl"
+        worker = f"-{self.worker}-of-{self.workers}" if self.workers > 1 else ""
+        return f"part-{self.number}-of-{self.of}{worker}.jsonl"
+
+    def take(self, selected: torch.Tensor) -> torch.Tensor:
+        """The shard's inputs, (n,), of all selected ones."""
+        mine = selected[self.number :: self.of]
+        block = max(1, min(TILE, ceil(len(mine) / self.workers)))
+        return mine[torch.arange(len(mine)) // block % self.workers == self.worker]
 
 
 def certify(
@@ -58,11 +72,11 @@ def certify(
     run.prepare("certify")
     with stopping(seconds) as stop:
         if workers > 1 and len(finished_inputs(assembly)) < len(assembly.selected):
-            shards = [Shard(shard.number + k * shard.of, shard.of * workers) for k in range(workers)]
+            shards = [replace(shard, worker=worker, workers=workers) for worker in range(workers)]
             calls = [(run.address, inputs, batch, each, seconds) for each in shards]
             in_processes(_certify_shard, calls, watch=partial(_tell_rows, assembly))
         else:
-            _certify(assembly, assembly.selected[shard.number :: shard.of], shard, stop)
+            _certify(assembly, shard.take(assembly.selected), shard, stop)
     return {"inputs": len(assembly.selected), "finished": len(finished_inputs(assembly))}
 
 

@@ -9,8 +9,8 @@ from hiercls.contracts.context import Context, Progress, silent
 from hiercls.values.drawing import as_json
 from hiercls.values.labels import LabelTree
 from hiercls.values.records import write_atomic
-from hiercls.verbs.rehearse import rehearse
 from hiercls.verbs.parallel import in_processes
+from hiercls.verbs.rehearse import rehearse
 from hiercls.verbs.stopping import stopping
 from hiercls.whole.networks import Networks
 from hiercls.whole.plan import Step

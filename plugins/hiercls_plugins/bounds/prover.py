@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import ClassVar
 
 import torch
 
@@ -20,9 +21,14 @@ from hiercls_plugins.bounds.search import Search, largest_positive
 
 
 class BoundProver(Pointwise):
-    """Decides in float32, and bounds a float64 copy of the same weights, traced once."""
+    """Decides in float32, and bounds a float64 copy of the same weights, traced once.
+
+    Attributes:
+        falling: whether its margins fall as boxes grow.
+    """
 
     norm = LINF
+    falling: ClassVar[bool]
 
     def __init__(
         self, network: torch.nn.Module, heads: Sequence[Head], view: str, context: Context, search: Search
@@ -45,7 +51,7 @@ class BoundProver(Pointwise):
             box = enclosing(inside, budgets.to(x.device), self.domain)
             return self.margins(box, head).cpu()
 
-        proved = largest_positive(margins, len(x), self.search)
+        proved = largest_positive(margins, len(x), self.search, self.falling)
         claimed = (inside == x).flatten(1).all(dim=1).cpu()  # the zeros that fill a tile may lie outside the domain
         return torch.where(claimed[:, None], proved, 0.0)
 

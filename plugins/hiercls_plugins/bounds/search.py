@@ -50,19 +50,19 @@ def largest_budgets(holds: Answers, count: int, search: Search) -> torch.Tensor:
     return _searched(margins, count, search, search.first)
 
 
-def largest_positive(margins: Answers, count: int, search: Search) -> torch.Tensor:
+def largest_positive(margins: Answers, count: int, search: Search, falling: bool = True) -> torch.Tensor:
     """For each input and each question, the largest budget that was tested with a positive margin.
 
-    Margins say where to look next, so that half of the tests of a bisection are enough. An asked budget beyond one
-    that failed is not tested: margins are taken to fall.
+    Margins say where to look next, so that half of the tests of a bisection are enough.
 
     Args:
         margins: float64; positive where the answer is yes, infinite where only the sign is known.
+        falling: whether margins fall with the budget; then an asked budget beyond one that failed is not tested.
 
     Returns:
         (count, questions) float64; 0 where the smallest budget failed.
     """
-    return _searched(margins, count, search, search.first[:1])
+    return _searched(margins, count, search, search.first[:1] if falling else search.first)
 
 
 def _searched(margins: Answers, count: int, search: Search, by_all: Sequence[float]) -> torch.Tensor:

@@ -12,5 +12,7 @@ from hiercls_plugins.bounds.rounding import FLOAT32
 class CrownProver(BoundProver):
     """Asks the cascade of interval and linear bounds."""
 
+    falling = False
+
     def margins(self, box: Box, head: Head) -> torch.Tensor:
         return crown_margins(self.bounded, self.bounded.features(box, keep=True), head, FLOAT32)

@@ -1,6 +1,6 @@
 """The ibp certifier."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hiercls.contracts.context import Context
 from hiercls.values.heads import Head
@@ -18,6 +18,8 @@ class IbpCertifier(BoundCertifier):
     The largest tested budget whose box excludes a child. The bounds enclose both the real-valued network and the one
     that runs in float32.
     """
+
+    revision: ClassVar[int] = 2
 
     def deploy(self, network: "torch.nn.Module", heads: tuple[Head, ...], view: str, context: Context) -> "Prover":
         from hiercls_plugins.ibp.prover import IntervalProver

@@ -12,5 +12,7 @@ from hiercls_plugins.bounds.rounding import FLOAT32
 class IntervalProver(BoundProver):
     """Asks interval bounds alone."""
 
+    falling = True
+
     def margins(self, box: Box, head: Head) -> torch.Tensor:
         return exclusion_margins(self.bounded.features(box), head, FLOAT32)
