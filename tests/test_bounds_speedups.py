@@ -253,7 +253,7 @@ def test_a_row_of_a_search_by_margins_does_not_depend_on_its_neighbours(name):
 
 
 def test_an_asked_budget_that_holds_is_claimed_however_coarse_the_search():
-    found = largest_positive(Margins(lambda e: 0.10001 - e), 1, Search(1e-4, 1.0, 1.0, (0.05, 0.1)))
+    found = largest_positive(Margins(lambda e: 0.10001 - e), 1, Search(0.08, 0.2, 1.0, (0.09, 0.1)))
     assert found.item() == 0.1
 
 

@@ -22,11 +22,11 @@ from hiercls.words.norms import LINF
 from hiercls.words.threats import Domain, Threat
 from hiercls_plugins.bounds.bounded import Bounded
 from hiercls_plugins.bounds.boxes import Box, around
-from hiercls_plugins.ibp.certifier import IbpCertifier
 from hiercls_plugins.bounds.training.initial import draw_fast_weights
 from hiercls_plugins.bounds.training.objective import WorstCase, worst_case
 from hiercls_plugins.bounds.training.ramp import Ramp
 from hiercls_plugins.bounds.training.regulariser import imbalance, looseness, penalty
+from hiercls_plugins.ibp.certifier import IbpCertifier
 from hiercls_plugins.ibp.trainer import Ibp
 
 UNIT = Domain()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import binom, norm
 
+from hiercls.contracts.context import Context
 from hiercls.contracts.provers import Claim
 from hiercls.values.certificates import NodeCertificates, Scope
 from hiercls.values.compose import compose
@@ -16,7 +17,7 @@ from hiercls.values.labels import flat_tree, grow
 from hiercls.values.readings import answer_radius, group_radius, label_set
 from hiercls.values.views import Inputs
 from hiercls.words.norms import L2
-from hiercls.words.threats import EVERYWHERE
+from hiercls.words.threats import EVERYWHERE, Threat
 from hiercls_plugins.smoothing.certifier import Smoothing
 from hiercls_plugins.smoothing.engine import Smoothed
 from hiercls_plugins.smoothing.statistics import lower_bound
@@ -33,16 +34,66 @@ class Known:
     `shared` is the mistake of drawing for selection and for estimation from one stream.
     """
 
-    def __init__(self, probabilities, shared=False, seed=0):
+    sigma = 1.0
+    block = 100
+
+    def __init__(self, probabilities, shared=False, seed=0, batch=64):
         self.probabilities = probabilities
         self.shared = shared
         self.seed = seed
+        self.batch = batch
 
-    def count(self, one, purpose, draws, heads):
-        stream = 0 if self.shared else purpose.value
-        generator = np.random.default_rng((self.seed, stream, int(one.index[0])))
+    def booth(self, purpose, draws):
+        return KnownBooth(self, 0 if self.shared else purpose.value)
+
+    def entries(self, one):
+        return 1
+
+    def slack(self, entries):
+        return 0.0
+
+    def remarks(self):
+        return {}
+
+    def fresh(self, generator, draws, ballots):
         drawn = {head: generator.multinomial(draws, p) for head, p in self.probabilities.items()}
-        return {head: drawn[head] for head in heads}
+        return {ballot: drawn[ballot.head] for ballot in ballots}
+
+
+class Ranked(Known):
+    """Votes of one flat network whose logits are drawn from a few with known probabilities: all heads share draws.
+
+    probabilities: (O,) of each outcome; logits: (O, outputs).
+    """
+
+    def __init__(self, probabilities, logits, **options):
+        super().__init__(probabilities, **options)
+        self.logits = torch.tensor(logits, dtype=torch.float32)[:, None]
+
+    def fresh(self, generator, draws, ballots):
+        drawn = generator.multinomial(draws, self.probabilities)
+        sure = torch.ones(len(drawn), 1, dtype=torch.bool)
+        return {ballot: drawn @ ballot.tally(self.logits, sure).numpy() for ballot in ballots}
+
+
+class KnownBooth:
+    """Counts without a network; the inputs asked for last are finished first, so that they retire out of order."""
+
+    def __init__(self, votes, stream):
+        self.votes, self.stream, self.seats = votes, stream, votes.batch
+        self.generators, self.counts, self.finished = {}, {}, []
+
+    def ask(self, seat, one, ballots, start, stop):
+        if start == 0:
+            self.generators[seat] = np.random.default_rng((self.votes.seed, self.stream, int(one.index[0])))
+            self.counts[seat] = dict.fromkeys(ballots, 0)
+        fresh = self.votes.fresh(self.generators[seat], stop - start, ballots)
+        self.counts[seat] = {ballot: self.counts[seat][ballot] + fresh[ballot] for ballot in ballots}
+        self.finished.append(seat)
+
+    def ready(self):
+        some, self.finished = self.finished[-5:], self.finished[:-5]
+        return {seat: self.counts[seat] for seat in some}
 
 
 def parts(*groups):
@@ -50,8 +101,12 @@ def parts(*groups):
 
 
 def engine(probabilities, alpha=ALPHA, shared=False, seed=0, **options):
+    return certifying(Known(probabilities, shared, seed), tuple(probabilities), alpha, **options)
+
+
+def certifying(votes, heads, alpha=ALPHA, budgets=(), **options):
     options = Smoothing(**{"sigma": 1.0, "draws": 500, **options})
-    return Smoothed(Known(probabilities, shared, seed), tuple(probabilities), options, alpha)
+    return Smoothed(votes, heads, options, Context(alpha=alpha, threat=Threat(L2, budgets)))
 
 
 def many(count=REPETITIONS):
@@ -61,8 +116,8 @@ def many(count=REPETITIONS):
 def rows(prover, inputs, chosen):
     """Rows of each head, for inputs whose chosen children are given."""
     claims = [Claim(inputs[k : k + 1], {head: int(chosen[head][k]) for head in chosen}) for k in range(len(inputs))]
-    found = [proof.rows for proof in prover.prove(claims)]
-    return {head: [proof[head] for proof in found] for head in chosen}
+    found = {proof.index: proof.rows for proof in prover.prove(claims)}
+    return {head: [found[index][head] for index in inputs.index.tolist()] for head in chosen}
 
 
 def selected(prover, inputs):
@@ -244,3 +299,121 @@ def test_an_unconfirmed_node_below_a_certified_one_ends_the_path_radius_and_not_
     assert (answer_radius(certificates).values == 0).all()
     assert (group_radius(certificates, 1).values > 1).all()
     assert label_set(certificates, 1.0).values.tolist() == [[False, True, True]] * 50
+
+
+# --- stopped draws -------------------------------------------------------------------------------------
+
+
+NEAR = 0.2
+"""A radius just above the truth of `SHORT`."""
+SHORT = float(norm.cdf(NEAR)) - 1e-12
+
+STOPS = {
+    "one radius": {"grid": {"radii": [NEAR]}},
+    "grid": {"grid": {"radii": [0, 0.1, NEAR, 0.3]}},
+    "radius": {"tolerance": 0.1},
+}
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_radii_of_stopped_half_spaces_exceed_the_truth_at_most_alpha_often(stop):
+    prover = engine({PAIR: (SHORT, 1 - SHORT, 0)}, draws=1200, stop=STOPS[stop])
+    found = rows(prover, many(800), constant(prover, 800))[PAIR]
+    errors = sum(row.own > norm.ppf(SHORT) for row in found)
+    assert at_most(errors, ALPHA, 800)
+    assert errors > (0.005 if stop == "radius" else 0.03) * 800, "at its worst case a test spends its level"
+    assert {row.evidence["stop"]["reason"] for row in found} <= {"certified", "given up", "exhausted"}
+    assert np.mean([row.evidence["draws"] for row in found]) < 1200
+
+
+def test_even_chances_are_certified_at_most_alpha_often():
+    prover = engine({PAIR: (0.5, 0.5, 0)}, draws=1200, stop={"grid": {"radii": [0]}})
+    found = rows(prover, many(800), constant(prover, 800))[PAIR]
+    assert at_most(sum(row.own > 0 for row in found), ALPHA, 800)
+
+
+@pytest.mark.parametrize("stop", ["grid", "radius"])
+def test_two_sided_rows_of_stopped_draws_hold_at_alpha_own_and_targeted_apart(stop):
+    cells = (0.45, 0.2, 0.15, 0.15, 0.05, 0)
+    prover = engine({FIVE: cells}, column="two-sided", draws=800, stop=STOPS[stop])
+    truth = np.array([(norm.ppf(cells[0]) - norm.ppf(p)) / 2 for p in cells[1:5]])
+    found = rows(prover, many(600), constant(prover, 600))[FIVE]
+    assert at_most(sum(row.own > truth.min() for row in found), ALPHA, 600)
+    assert at_most(sum(any(row.radii[1:] > truth) for row in found), ALPHA, 600)
+    assert np.mean([row.own > 0 for row in found]) > 0.9
+
+
+THREE = restricted(parts([0], [1], [2]))
+CYCLE = (0.34, 0.36, 0.30), [(3, 2, 1), (2, 3, 1), (2, 1, 3)]
+"""Orders ABC, BAC, CAB: most draws put B first, while A beats B on .64 and C on .70 of them."""
+
+
+def test_the_pairwise_winner_may_be_another_than_the_most_frequent_child():
+    votes = Ranked(*CYCLE)
+    decided = [
+        certifying(votes, (THREE,), rule=rule, select=2000).decide(many(20), Purpose.PREDICT)[THREE]
+        for rule in ("pairwise", "plurality")
+    ]
+    assert (decided[0] == 0).all()
+    assert set(decided[1].tolist()) <= {1, ABSTAIN}
+
+
+def test_no_pairwise_winner_abstains():
+    """Orders ABC, BCA, CAB: A beats B, B beats C, C beats A."""
+    votes = Ranked((0.34, 0.33, 0.33), [(3, 2, 1), (1, 3, 2), (2, 1, 3)])
+    prover = certifying(votes, (THREE,), rule="pairwise", select=1001, predict=1000)
+    assert (prover.decide(many(50), Purpose.SELECT)[THREE] == ABSTAIN).all()
+
+
+def test_a_wrong_pairwise_candidate_is_confirmed_at_most_alpha_often():
+    votes = Ranked((0.5, 0.5), [(3, 2, 1), (2, 3, 1)])
+    prover = certifying(votes, (THREE,), rule="pairwise", select=5, predict=200)
+    decided = prover.decide(many(800), Purpose.PREDICT)[THREE]
+    assert at_most(int((decided != ABSTAIN).sum()), 2 * ALPHA, 800), "an error where it names A, or B"
+
+
+@pytest.mark.parametrize("stop", ["fixed", "grid", "radius"])
+def test_pairwise_rows_hold_at_alpha_own_and_targeted_apart(stop):
+    votes = Ranked(*CYCLE)
+    prover = certifying(votes, (THREE,), rule="pairwise", draws=800, stop=STOPS.get(stop, stop))
+    truth = norm.ppf([0.64, 0.70])
+    found = rows(prover, many(800), constant(prover, 800))[THREE]
+    assert at_most(sum(row.own > truth.min() for row in found), ALPHA, 800)
+    assert at_most(sum(any(row.radii[1:] > truth) for row in found), ALPHA, 800)
+    assert np.mean([row.own > 0 for row in found]) > 0.9
+
+
+def shared_path(nodes, stop, alpha, count, column="one-sided"):
+    """Certificates of a chain whose nodes are restricted from one network and share all draws.
+
+    Every node sends the input down with probability SHORT, on draws of its own third: labels lead in turn.
+    """
+    tree = chain(nodes)
+    heads = {node: restricted(tree.children(node)) for node in tree.decisions}
+    wrong = (1 - SHORT) / nodes
+    last = [float(k) for k in range(nodes + 1)]
+    outcomes = [last, *([*last[:k], nodes + 1.0, *last[k + 1 :]] for k in range(nodes))]
+    votes = Ranked([1 - nodes * wrong, *([wrong] * nodes)], outcomes)
+    prover = certifying(votes, tuple(heads.values()), alpha, draws=1200, stop=STOPS[stop], column=column)
+    found = rows(prover, many(count), constant(prover, count, child=1))
+    truth = {node: norm.ppf(1 - wrong) for node in heads}
+    return truth, compose(tree, {node: _certificates(head, found[head], alpha) for node, head in heads.items()})
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_path_minima_of_stopped_shared_draws_hold_at_alpha(stop):
+    count = 500
+    truth, certificates = shared_path(3, stop, ALPHA, count)
+    reading = answer_radius(certificates)
+    assert reading.alpha == ALPHA
+    assert at_most(int((reading.values > min(truth.values())).sum()), ALPHA, count)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.parametrize(("alpha", "printed"), [(ALPHA, 3 * ALPHA), (ALPHA / 3, ALPHA)])
+def test_joint_readings_of_stopped_shared_draws_hold_at_their_printed_level(stop, alpha, printed):
+    count = 500
+    truth, certificates = shared_path(3, stop, alpha, count)
+    reading = label_set(certificates, nextafter(float(min(truth.values())), inf))
+    assert reading.alpha == pytest.approx(printed)
+    assert at_most(int((~reading.values.all(dim=1)).sum()), printed, count)

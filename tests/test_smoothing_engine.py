@@ -62,8 +62,8 @@ class Watched(nn.Module):
 
     def __init__(self, prover):
         super().__init__()
-        self.network, self.seen = prover.votes.network, []
-        prover.votes.network = self
+        self.network, self.seen = prover.votes.passes.network, []
+        prover.votes.passes.network = self
 
     def forward(self, x):
         self.seen.append(x.clone())
@@ -172,8 +172,7 @@ def test_noise_is_drawn_and_added_in_float32_whatever_the_network_computes_in(co
         prover = deployed(convolutional, FLAT, draws=500, sigma=0.5, precision=precision)
         watched = Watched(prover)
         counts[precision] = next(prover.prove([Claim(images[:1], {FLAT: 0})])).rows[FLAT].evidence["counts"]
-        with prover.votes._precision():
-            kind = watched.network(images.views["image"]).dtype
+        kind = prover.votes.passes.through(images.views["image"]).dtype
         assert kind == {"float32": torch.float32, "bf16": torch.bfloat16}[precision]
         noise = standard_normal(0, Purpose.ESTIMATE, 40, 0, (500, 1, 6, 6), CPU)
         assert torch.equal(watched.seen[0], images.views["image"][:1] + 0.5 * noise)
@@ -485,7 +484,7 @@ def test_folding_keeps_the_function_and_the_given_network(convolutional, images)
     prover = deployed(convolutional, FLAT)
     assert convolutional.training
     assert all(torch.equal(value, state[name]) for name, value in convolutional.state_dict().items())
-    network = prover.votes.network
+    network = prover.votes.passes.network
     kept = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert len(kept) == 2, "a convolution that is called twice or read twice keeps its batch norm"
     x = images.views["image"]
@@ -500,7 +499,7 @@ def test_a_network_that_cannot_be_traced_is_deployed_as_it_is(images):
 
     network = Branching().eval()
     x = images.views["image"]
-    assert torch.equal(deployed(network, FLAT).votes.network(x), network(x))
+    assert torch.equal(deployed(network, FLAT).votes.passes.network(x), network(x))
 
 
 def test_batch_statistics_are_refused():
@@ -613,7 +612,7 @@ def test_two_batch_norms_in_a_row_are_both_kept(images):
         nn.init.uniform_(norm_layer.running_mean, 0.5, 1.0)
         nn.init.uniform_(norm_layer.running_var, 0.5, 2.0)
     prover = deployed(network, restricted(parts([0], [1], [2])))
-    assert torch.allclose(prover.votes.network(x), network.eval()(x), atol=1e-5)
+    assert torch.allclose(prover.votes.passes.network(x), network.eval()(x), atol=1e-5)
 
 
 def test_radii_are_in_units_of_the_sigma_that_float32_noise_is_scaled_by():

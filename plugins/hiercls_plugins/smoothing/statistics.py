@@ -57,18 +57,21 @@ def upper_bound(count: int, draws: int, alpha: float) -> float:
     return min(1.0, float(betainccinv(count + 1, draws - count, alpha)) + BOUND_ERROR)
 
 
-def one_sided(counts: np.ndarray, chosen: int, sigma: float, alpha: float) -> Radii:
+def one_sided(counts: np.ndarray, chosen: int, sigma: float, alpha: float, slack: float = 0.0) -> Radii:
     """Cohen's radius, sigma Phi^-1(pA), where pA > 1/2 (Cohen et al. 2019, Algorithm 1).
 
     Every other child has probability at most 1 - pA: one bound gives the decision's own radius and every
     targeted radius at once, so that alpha is not divided.
+
+    Args:
+        slack: total variation between the draws and normal ones; moves every bound outward.
     """
-    lower = lower_bound(int(counts[chosen]), int(counts.sum()), alpha)
+    lower = max(0.0, lower_bound(int(counts[chosen]), int(counts.sum()), alpha) - slack)
     own = _radius(lower, 1.0 - lower, sigma)
     return Radii(own, _without(np.full(len(counts) - 1, own), chosen), lower)
 
 
-def two_sided(counts: np.ndarray, chosen: int, sigma: float, alpha: float) -> Radii:
+def two_sided(counts: np.ndarray, chosen: int, sigma: float, alpha: float, slack: float = 0.0) -> Radii:
     """sigma/2 (Phi^-1(pA) - Phi^-1(pB)) (Cohen et al. 2019, Theorem 1), also where pA is below 1/2.
 
     pA is bounded at 0.9 alpha. The own radius takes the largest other count, lost draws included, at
@@ -76,15 +79,15 @@ def two_sided(counts: np.ndarray, chosen: int, sigma: float, alpha: float) -> Ra
     children is needed. Targeted radii must hold together: each child's own count, at 0.1 alpha / (K - 1).
     """
     draws = int(counts.sum())
-    lower = lower_bound(int(counts[chosen]), draws, 0.9 * alpha)
+    lower = max(0.0, lower_bound(int(counts[chosen]), draws, 0.9 * alpha) - slack)
     others = np.delete(counts, chosen)
-    own = _radius(lower, upper_bound(int(others.max()), draws, 0.1 * alpha), sigma)
+    own = _radius(lower, upper_bound(int(others.max()), draws, 0.1 * alpha) + slack, sigma)
     share = 0.1 * alpha / max(1, len(counts) - 2)
-    targeted = [_radius(lower, upper_bound(int(count), draws, share), sigma) for count in counts[:-1]]
+    targeted = [_radius(lower, upper_bound(int(count), draws, share) + slack, sigma) for count in counts[:-1]]
     return Radii(own, _without(np.array(targeted), chosen), lower)
 
 
-COLUMNS: Mapping[str, Callable[[np.ndarray, int, float, float], Radii]] = {
+COLUMNS: Mapping[str, Callable[[np.ndarray, int, float, float, float], Radii]] = {
     "one-sided": one_sided,
     "two-sided": two_sided,
 }
@@ -96,20 +99,29 @@ def leader(counts: np.ndarray) -> int:
     return int(np.argmax(counts))
 
 
-def confirms(counts: np.ndarray, candidate: int, alpha: float) -> bool:
+def confirms(counts: np.ndarray, candidate: int, alpha: float, slack: float = 0.0) -> bool:
     """Whether fresh draws confirm a candidate that other draws named.
 
     Cohen's two-sided binomial test of the two largest counts (Cohen et al. 2019, Algorithm 1, Predict;
     after Hung and Fithian 2019), the candidate leading. A wrong candidate is confirmed with
     probability at most alpha.
+
+    With slack a wrong candidate may lead some rival by 2 slack among the draws, and so win a share of at most
+    1/2 + slack / pA of the draws that either wins: pA is bounded at a hundredth of alpha, the rest tests.
     """
-    runner_up = int(np.delete(counts, candidate).max())
-    return int(counts[candidate]) > runner_up and two_sided_p(int(counts[candidate]), runner_up) <= alpha
+    won, runner_up = int(counts[candidate]), int(np.delete(counts, candidate).max())
+    if won <= runner_up:
+        return False
+    if slack == 0:
+        return two_sided_p(won, runner_up) <= alpha
+    least = lower_bound(won, int(counts.sum()), 0.01 * alpha)
+    chance = 0.5 + slack / least if least > 0 else 1.0
+    return chance < 1 and two_sided_p(won, runner_up, chance) <= 0.99 * alpha
 
 
-def two_sided_p(larger: int, smaller: int) -> float:
-    """The two-sided p-value of two counts under equal chances, the larger one given first."""
-    return min(1.0, 2.0 * float(betainc(larger, smaller + 1, 0.5)) * (1.0 + 1e-12))
+def two_sided_p(larger: int, smaller: int, chance: float = 0.5) -> float:
+    """Twice the probability of the larger count or more, where it wins each draw with `chance`."""
+    return min(1.0, 2.0 * float(betainc(larger, smaller + 1, chance)) * (1.0 + 1e-12))
 
 
 def cap(sigma: float, draws: int, level: float) -> float:

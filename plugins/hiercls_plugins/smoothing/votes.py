@@ -1,9 +1,8 @@
-"""Counting what a network answers under noise."""
+"""Where counts come from: what stands between the statistics and the network."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from math import log
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +11,10 @@ from hiercls.contracts.context import Context
 from hiercls.values.draws import Purpose, standard_normal
 from hiercls.values.heads import Head
 from hiercls.values.views import Inputs
-from hiercls_plugins.smoothing.folding import deployed
+from hiercls_plugins.smoothing.ballots import Ballot
+from hiercls_plugins.smoothing.booth import NetworkBooth, Shape
+from hiercls_plugins.smoothing.passes import Passes
+from hiercls_plugins.smoothing.sources import source
 
 if TYPE_CHECKING:
     from hiercls_plugins.smoothing.certifier import Smoothing
@@ -21,89 +23,105 @@ _NEVER = -1e30
 """The log of no probability while gradients flow: the gradient of a logsumexp over infinities alone is NaN."""
 
 
-class Votes(Protocol):
-    """A source of votes: what stands between the statistics and the network."""
+class Booth(Protocol):
+    """Counts the draws of many inputs at once, each at its own pace.
 
-    def count(self, one: Inputs, purpose: Purpose, draws: int, heads: Sequence[Head]) -> Mapping[Head, np.ndarray]:
-        """The answers of each decision to the same draws around exactly one example.
+    Attributes:
+        seats: how many inputs may be in flight.
+    """
 
-        Returns:
-            for each head (children + 1,) int64, summing to `draws`: every decision sees all draws, never only
-            those that another decision passed on. The last cell counts draws without a finite answer.
+    seats: int
+
+    def ask(self, seat: int, one: Inputs, ballots: Sequence[Ballot], start: int, stop: int) -> None:
+        """Count the draws start, ..., stop - 1 of exactly one example beside those counted at this seat before.
+
+        Every ballot sees all draws, never only those that another passed on. At start 0 a seat begins anew.
         """
         ...
 
+    def ready(self) -> Mapping[int, Mapping[Ballot, np.ndarray]]:
+        """Draw until at least one asked seat is finished: the counts (cells,) int64 of each finished seat."""
+        ...
+
+
+class Votes(Protocol):
+    """A source of votes.
+
+    Attributes:
+        sigma: the standard deviation of the noise, exactly.
+        block: a multiple of it is drawn before every look but the last.
+    """
+
+    @property
+    def sigma(self) -> float: ...
+
+    @property
+    def block(self) -> int: ...
+
+    def booth(self, purpose: Purpose, draws: int) -> Booth:
+        """A booth for inputs that see at most so many draws of one purpose."""
+        ...
+
+    def remarks(self) -> Mapping[str, Any]:
+        """What a row is to record of how its draws were counted; empty where all went as the options say."""
+        ...
+
+    def entries(self, one: Inputs) -> int:
+        """The entries of one example's view."""
+        ...
+
+    def slack(self, entries: int) -> float:
+        """Total variation between the draws around one example and exact normal ones."""
+        ...
+
     def scores(self, inputs: Inputs, draws: int, step: int, heads: Sequence[Head]) -> Mapping[Head, torch.Tensor]:
-        """Log of each child's probability averaged over draws, (N, children), differentiable in the view."""
+        """What an attack climbs: for each child a log-probability, (N, children), differentiable in the view."""
         ...
 
 
 class NetworkVotes:
-    """Votes of a deployed network at x + N(0, sigma^2), which is never clipped.
-
-    Forward passes run in tiles of one fixed shape that hold draws of one input: a tile is one block of that
-    input's stream. Counts therefore depend on nothing but the input, and fewer draws are the first of more.
-    """
+    """Votes of a deployed network at x + N(0, sigma^2), which is never clipped."""
 
     def __init__(self, network: torch.nn.Module, options: "Smoothing", view: str, context: Context):
-        self.network = deployed(network, context.device)
+        self.device = torch.device(context.device)
+        self.passes = Passes(network, options, self.device)
+        self.source = source(options.noise, context.seed, options.sigma, context.threat.domain, self.device)
         self.options = options
         self.view = view
         self.seed = context.seed
-        self.device = torch.device(context.device)
+        self.batch = context.batch
 
-    @torch.inference_mode()
-    def count(self, one: Inputs, purpose: Purpose, draws: int, heads: Sequence[Head]) -> Mapping[Head, np.ndarray]:
-        ballots = [_Ballot(head, self.device) for head in heads]
-        for logits in self._logits(one, purpose, draws) if ballots else ():
-            finite = bool(logits.isfinite().all())
-            for ballot in ballots:
-                ballot.add(logits, finite)
-        return {head: ballot.counts.cpu().numpy() for head, ballot in zip(heads, ballots, strict=True)}
+    @property
+    def sigma(self) -> float:
+        return self.source.sigma
+
+    @property
+    def block(self) -> int:
+        return self.options.shape(self.device.type)[0]
+
+    def booth(self, purpose: Purpose, draws: int) -> NetworkBooth:
+        block, tile = self.options.shape(self.device.type)
+        shape = Shape(min(block, draws), tile // block)
+        return NetworkBooth(self.passes, self.source, purpose, shape, self.batch, self.view)
+
+    def remarks(self) -> Mapping[str, Any]:
+        return {"passes a tile": self.passes.parts} if self.passes.parts > 1 else {}
+
+    def entries(self, one: Inputs) -> int:
+        return one.views[self.view][0].numel()
+
+    def slack(self, entries: int) -> float:
+        return self.source.slack(entries)
 
     def scores(self, inputs: Inputs, draws: int, step: int, heads: Sequence[Head]) -> Mapping[Head, torch.Tensor]:
         x = inputs.views[self.view].to(self.device)
         shape = (draws, *x.shape[1:])
-        noise = torch.stack([self._normal(int(index), Purpose.ATTACK, step, shape) for index in inputs.index])
-        noisy = torch.add(x[:, None], noise, alpha=self.options.sigma).flatten(0, 1)
-        with self._precision():
-            logits = self.network(noisy).float().unflatten(0, (len(x), draws))
-        logits = logits.to(inputs.index.device)
-        return {head: log_probability(head, logits, inputs.allowed_children(head.children)) for head in heads}
-
-    def _logits(self, one: Inputs, purpose: Purpose, draws: int) -> Iterator[torch.Tensor]:
-        """Logits of all draws, in full tiles; the rest of the last one is cut off."""
-        x = one.views[self.view].to(self.device)
-        tile = min(self.options.tile, draws)
-        with self._precision():
-            for block in range(-(-draws // tile)):
-                noise = self._normal(int(one.index[0]), purpose, block, (tile, *x.shape[1:]))
-                noisy = torch.add(x, noise, alpha=self.options.sigma, out=noise)
-                yield self.network(noisy)[: draws - block * tile]
-
-    def _normal(self, example: int, purpose: Purpose, block: int, shape: tuple[int, ...]) -> torch.Tensor:
-        return standard_normal(self.seed, purpose, example, block, shape, self.device)
-
-    def _precision(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16")
-
-
-class _Ballot:
-    """The running count of one decision."""
-
-    def __init__(self, head: Head, device: torch.device):
-        self.outputs = torch.tensor(head.allowed, device=device)
-        self.owner = torch.tensor(head.child_of, device=device)
-        self.lost = len(head.children)
-        self.counts = torch.zeros(self.lost + 1, dtype=torch.int64, device=device)
-
-    def add(self, logits: torch.Tensor, finite: bool) -> None:
-        """Count one tile; `finite` says that all logits are, which spares the look at each draw."""
-        rows = logits.index_select(1, self.outputs)
-        child = self.owner[rows.argmax(dim=1)]
-        if not finite:
-            child = torch.where(rows.isfinite().all(dim=1), child, self.lost)
-        self.counts += torch.bincount(child, minlength=self.lost + 1)
+        named = [(self.seed, Purpose.ATTACK, index, step) for index in inputs.index.tolist()]
+        noise = torch.stack([standard_normal(*name, shape, x.device) for name in named])
+        noisy = torch.add(x[:, None], noise, alpha=self.sigma).flatten(0, 1)
+        logits = self.passes.through(noisy).float().unflatten(0, (len(x), draws)).to(inputs.index.device)
+        evidence = log_probability if self.options.rule == "plurality" else log_beaten
+        return {head: evidence(head, logits, inputs.allowed_children(head.children)) for head in heads}
 
 
 def log_probability(head: Head, logits: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
@@ -126,3 +144,27 @@ def log_probability(head: Head, logits: torch.Tensor, allowed: torch.Tensor | No
     children = [among[:, :, owner == child].logsumexp(dim=2) for child in range(len(head.children))]
     scores = torch.stack(children, dim=2).masked_fill(lost, _NEVER).logsumexp(dim=1) - log(logits.shape[1])
     return scores.masked_fill(scores < 0.5 * _NEVER, -torch.inf)
+
+
+def log_beaten(head: Head, logits: torch.Tensor, allowed: torch.Tensor | None) -> torch.Tensor:
+    """Log of the share of draws on which a child beats the opponent that it beats least, softly.
+
+    Args:
+        logits: (N, draws, outputs); a draw without a finite answer is a win for nobody.
+        allowed: (N, children) bool; None allows all.
+
+    Returns:
+        (N, children), -inf for a child that is not allowed.
+    """
+    children = len(head.children)
+    if allowed is None:
+        allowed = torch.ones(len(logits), children, dtype=torch.bool)
+    allowed = allowed.to(logits.device)
+    scores = torch.stack([logits[:, :, list(group)].amax(dim=2) for group in head.outputs], dim=2)
+    lost = ~(scores.isfinite() | ~allowed[:, None]).all(dim=2)
+    scores = torch.where(lost[:, :, None] | ~allowed[:, None], 0.0, scores)
+    softly = (scores[:, :, :, None] - scores[:, :, None, :]).sigmoid().log().masked_fill(lost[:, :, None, None], _NEVER)
+    wins = softly.logsumexp(dim=1) - log(logits.shape[1])  # (N, winner, loser)
+    nobody = ~allowed[:, None, :] | torch.eye(children, dtype=torch.bool, device=logits.device)
+    weakest = wins.masked_fill(nobody, 0.0).amin(dim=2).masked_fill(~allowed, _NEVER)
+    return weakest.masked_fill(weakest < 0.5 * _NEVER, -torch.inf)

@@ -1,0 +1,57 @@
+"""Forward passes of a deployed network in one fixed shape."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from hiercls.words.errors import DeviceError
+from hiercls_plugins.smoothing.folding import deployed
+
+if TYPE_CHECKING:
+    from hiercls_plugins.smoothing.certifier import Smoothing
+
+
+class Passes:
+    """Runs a network, in smaller passes where its device has no room for the whole tile.
+
+    Attributes:
+        network: the deployed copy.
+        parts: how many passes one tile takes; doubled when a device runs out of memory, and never halved again.
+    """
+
+    def __init__(self, network: torch.nn.Module, options: "Smoothing", device: torch.device):
+        self.network = deployed(network, str(device))
+        self.half = options.precision == "bf16"
+        self.layout = torch.channels_last if options.lays_channels_last() else torch.contiguous_format
+        if options.lays_channels_last():
+            convert_conv2d_weight_memory_format(self.network, torch.channels_last)
+        self.device = device
+        self.parts = 1
+
+    def through(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of all rows in one pass, with autocast where it is asked for."""
+        if x.ndim == 4:
+            x = x.contiguous(memory_format=self.layout)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            return self.network(x)
+
+    @torch.inference_mode()
+    def logits(self, tile: torch.Tensor) -> torch.Tensor:
+        """Logits of one tile (rows, ...). Its draws never change, whatever room there is.
+
+        Raises:
+            DeviceError: there is no room for a single row.
+        """
+        while True:
+            try:
+                return torch.cat([self.through(part) for part in tile.split(self.rows(len(tile)))])
+            except torch.OutOfMemoryError as error:
+                if self.rows(len(tile)) == 1:
+                    raise DeviceError(f"smoothing: {self.device} has no room for one draw of one input") from error
+                self.parts *= 2
+                torch.cuda.empty_cache()
+
+    def rows(self, tile: int) -> int:
+        """The rows of one pass."""
+        return -(-tile // self.parts)
