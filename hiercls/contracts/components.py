@@ -133,6 +133,10 @@ class Trainer(Component):
         """The certifier that suits networks of this trainer, as in YAML: its name and options."""
         return None
 
+    def refusal(self, parts: tuple[Node, ...]) -> str | None:
+        """Why it cannot fit a network whose outputs mean these label sets, as a clause; None if it can."""
+        return None
+
     def budget(self) -> float | None:
         """The budget that it trains for, in units of the view and the norm of its certifier; None where it has none.
 

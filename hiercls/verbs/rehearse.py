@@ -62,8 +62,10 @@ class Untrained(Networks):
         return "untrained"
 
     def require_fit(self, name: str) -> None:
-        """Refuse an architecture that does not map its view to one output a part."""
+        """Refuse an architecture that does not map its view to one output a part, and a trainer of other parts."""
         job = self.jobs[name]
+        if why_not := job.trainer.refusal(job.parts):
+            raise ConfigurationError(f"its trainer {why_not}")
         shape, outputs = self.data.dataset.views()[job.view], len(job.parts)
         asked = f"inputs of shape {tuple(shape)} on {job.view!r}"
         try:

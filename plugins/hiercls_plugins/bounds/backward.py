@@ -33,7 +33,9 @@ RELUS: frozenset[Any] = frozenset((nn.ReLU, nn.LeakyReLU, F.relu, F.leaky_relu, 
 
 
 def through_linear(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> Pulled:
-    return rows @ weight, _constant(rows, bias)
+    """A dense layer along the last axis, whatever axes lie between."""
+    sums = rows.flatten(2, -2).sum(dim=2) if rows.dim() > 3 and bias is not None else rows
+    return rows @ weight, _constant(sums, bias)
 
 
 def through_convolution(
@@ -81,7 +83,7 @@ def through_affine(rows: torch.Tensor, apply: Callable[..., torch.Tensor], input
     wanted = torch.is_grad_enabled()
     with torch.enable_grad():
         zeros = [torch.zeros_like(box.centre, requires_grad=True) for box in inputs]
-        offset = apply(*zeros)
+        offset = apply(*(zero.clone() for zero in zeros))  # an operation in place may not overwrite a leaf
         pulled = [
             torch.autograd.grad(offset, zeros, row, create_graph=wanted, retain_graph=True) for row in rows.unbind(1)
         ]

@@ -136,7 +136,11 @@ class Bounded:
             not isinstance(arguments[0], Box) or any(isinstance(other, Box) for other in others)
         ):
             raise HierclsError(f"bounds: no rule for {operation(self.network, node)} with the input in this place")
-        return rule(self.rounding, *arguments, **options)
+        try:
+            return rule(self.rounding, *arguments, **options)
+        except (TypeError, IndexError) as error:
+            named = operation(self.network, node)
+            raise HierclsError(f"bounds: no rule for {named} with these arguments ({error})") from error
 
     def _bound_layer(self, node: fx.Node, x: Box, statistics: Statistics) -> Box:
         layer = layer_of(self.network, node)

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds import affine, backward
 from hiercls_plugins.bounds.bounded import Bounded, Features, Statistics
 from hiercls_plugins.bounds.boxes import Box
-from hiercls_plugins.bounds.operations import layer_of
+from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import PLAIN
 from hiercls_plugins.bounds.rules import MATRICES, NORMS
 from hiercls_plugins.bounds.tracing import plain
@@ -54,7 +55,7 @@ class Crown:
         Returns:
             (N, R), differentiable in training.
         """
-        pull = _Pull(self, adaptive)
+        pull = _Pull(self, adaptive, len(rows))
         pull.join(rows @ self.features.bias)
         last = self.bounded._last
         pull.give(last.all_input_nodes[0] if self.bounded._merges else last, rows @ self.features.weight)
@@ -66,6 +67,11 @@ class Crown:
     def _step(self, node: fx.Node, pull: "_Pull") -> None:
         rows = pull.pending.pop(node)
         box = self.features.values[node]
+        if not box.centre.shape[0] == rows.shape[0] == pull.count:
+            raise HierclsError(
+                f"bounds: {operation(self.network, node)} moves the batch from the first axis; linear bounds have no "
+                "rule for that"
+            )
         if node.op == "placeholder":
             pull.join(backward.concretised(rows, box), rows.abs(), box)
             return
@@ -134,8 +140,9 @@ class Crown:
 class _Pull:
     """Rows on their way back, and the sums they have left behind."""
 
-    def __init__(self, crown: Crown, adaptive: bool):
+    def __init__(self, crown: Crown, adaptive: bool, count: int):
         self.adaptive = adaptive
+        self.count = count
         self.pending: dict[fx.Node, torch.Tensor] = {}
         self._certain = bool(crown.bounded.rounding)
         self._total: torch.Tensor | float = 0.0

@@ -18,6 +18,7 @@ from hiercls_plugins.bounds.boxes import Box, enclosing
 from hiercls_plugins.bounds.precision import FullPrecision
 from hiercls_plugins.bounds.rounding import FLOAT32
 from hiercls_plugins.bounds.search import Search, largest_positive
+from hiercls_plugins.bounds.trial import require_plain_trace
 
 
 class BoundProver(Pointwise):
@@ -59,6 +60,7 @@ class BoundProver(Pointwise):
         """Refuse, before the first claim on inputs of a shape, a network whose bounds are not its own."""
         if x.shape in self._tried:
             return
+        require_plain_trace(self.bounded.network, self.bounded.graph, x.shape[1:])
         points = random_points(x, self.domain)
 
         def bounds(budgets: torch.Tensor) -> Box:

@@ -70,13 +70,16 @@ def _adaptive_pool(rounding: Rounding, x: Box, output_size: Any) -> Box:
 
 
 def _mean(rounding: Rounding, x: Box, *arguments: Any, **options: Any) -> Box:
-    axes = arguments[0] if arguments else options.get("dim")
-    _refuse_batch(x, axes if isinstance(axes, tuple | list) else (0 if axes is None else axes,))
+    if len(arguments) > 2 or options.get("dtype") is not None:
+        raise HierclsError("bounds: a mean in another dtype than its input's has no rule")
+    axes = arguments[0] if arguments else options.get("dim", options.get("axis"))
+    every = axes is None or (isinstance(axes, tuple | list) and not axes)
+    _refuse_batch(x, (0,) if every else axes if isinstance(axes, tuple | list) else (axes,))
     return affine.average(lambda v: v.mean(*arguments, **options), x.centre[0].numel(), x, rounding)
 
 
 def _concatenated(rounding: Rounding, boxes: Any, dim: int = 0) -> Box:
-    boxes = [box if isinstance(box, Box) else Box(box, torch.zeros_like(box)) for box in boxes]
+    boxes = [box if isinstance(box, Box) else Box(box, 2 * rounding.unit * box.abs()) for box in boxes]
     _refuse_batch(boxes[0], (dim,))
     return Box(torch.cat([box.centre for box in boxes], dim), torch.cat([box.radius for box in boxes], dim))
 

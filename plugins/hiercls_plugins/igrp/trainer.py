@@ -1,10 +1,12 @@
 """The igrp and igrp-ubs trainers."""
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from hiercls.contracts.components import Task
+from hiercls.values.labels import Node
 from hiercls.words.errors import ConfigurationError
 from hiercls_plugins.bounds.training.component import BoundTrainer
 
@@ -43,16 +45,23 @@ class Igrp(BoundTrainer):
                 )
         return self
 
+    def refusal(self, parts: tuple[Node, ...]) -> str | None:
+        return FLAT if any(len(part) != 1 for part in parts) else None
+
     def objective(self, ramp: "Ramp", task: Task) -> "WorstCase":
         from hiercls_plugins.igrp.objective import GroupedWorstCase, parting_levels
 
-        if task.tree is None or any(len(part) != 1 for part in task.parts):
-            raise ConfigurationError("igrp: trains a flat network, with one output a label; name it under networks")
+        why_not = self.refusal(task.parts)
+        if task.tree is None or why_not or len(task.parts) != len(task.tree.labels):
+            raise ConfigurationError(f"igrp: {why_not or FLAT}")
         levels = parting_levels(task.tree, [min(part) for part in task.parts], len(self.inner))
         budgets = tuple(budget / self.eps for budget in (self.eps, *self.inner))
         return GroupedWorstCase(
             ramp, task.domain, self.regularisation, self.l1, self.beta, levels, budgets, self.best_case
         )
+
+    def certifier(self) -> Mapping[str, Mapping[str, Any]]:
+        return {"crown-ibp": {}}
 
 
 class IgrpUbs(Igrp):
@@ -62,3 +71,6 @@ class IgrpUbs(Igrp):
     """
 
     best_case: ClassVar[bool] = True
+
+
+FLAT = "trains a flat network, with one output a label of the tree; name it under networks"

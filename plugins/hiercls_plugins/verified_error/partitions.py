@@ -13,7 +13,7 @@ def partition(tree: LabelTree, groups: Sequence[Sequence[str]] | None) -> tuple[
     """The groups as label sets, the root's children where none are given.
 
     Raises:
-        ConfigurationError: a label is unknown, missing or in two groups.
+        ConfigurationError: a label is unknown, missing or in two groups, or one group holds all.
     """
     if groups is None:
         return tree.children(tree.root)
@@ -25,7 +25,10 @@ def partition(tree: LabelTree, groups: Sequence[Sequence[str]] | None) -> tuple[
     for fault, names in (("no label of this dataset", unknown), ("in no group", missing), ("in two groups", twice)):
         if names:
             raise ConfigurationError(f"verified-error.groups: {names[0]!r} is {fault}; every label is in exactly one")
-    return tuple(frozenset(place[label] for label in group) for group in groups if group)
+    found = tuple(frozenset(place[label] for label in group) for group in groups if group)
+    if len(found) < 2:
+        raise ConfigurationError("verified-error.groups: one group of all labels tells nothing apart; name two or more")
+    return found
 
 
 def inner_splits(tree: LabelTree) -> tuple[Node, ...]:

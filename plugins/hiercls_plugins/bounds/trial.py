@@ -1,0 +1,72 @@
+"""What a trace does not show, tried once: that the batch stays in front, and that constants are what was deployed."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from hiercls.words.errors import HierclsError
+from hiercls_plugins.bounds.operations import operation
+from hiercls_plugins.bounds.rounding import FLOAT32, TINY
+from hiercls_plugins.bounds.tracing import Environment, evaluate, moved_by_input, plain
+
+COUNTS = (3, 5)
+"""Numbers of rows that a pass is tried with: an axis of one of these lengths by chance does not have both."""
+
+ROUNDINGS = 2
+"""Of a constant: a product with a number of Python's has as many, and every operation is charged for more."""
+
+
+@torch.no_grad()
+def require_plain_trace(network: nn.Module, graph: fx.Graph, shape: torch.Size) -> None:
+    """Refuse what interval and linear bounds would silently get wrong.
+
+    Every tensor that depends on the input must have one row an input along its first axis, whatever their number:
+    operations keep rows apart only there. A tensor that does not depend on the input is computed in float64 by the
+    bounds and in float32 by the deployed network, and must be the same in both to ROUNDINGS.
+
+    Args:
+        network: in float64 and in eval mode.
+        shape: of one input.
+
+    Raises:
+        HierclsError: names the operation.
+    """
+    moved = frozenset(moved_by_input(graph))
+    values = [_values(network, graph, torch.zeros(count, *shape, dtype=torch.float64)) for count in COUNTS]
+    for node in graph.nodes:
+        if node in moved and any(_misplaced(found[node], count) for found, count in zip(values, COUNTS, strict=True)):
+            raise HierclsError(
+                f"bounds: {operation(network, node)} moves the batch from the first axis; it cannot be bounded"
+            )
+    deployed = _values(deepcopy(network).float(), graph, torch.zeros(COUNTS[0], *shape))
+    for node in graph.nodes:
+        if node.op.startswith("call") and node not in moved and _strays(values[0][node], deployed[node]):
+            raise HierclsError(
+                f"bounds: {operation(network, node)} makes a constant that float32 rounds more than twice; store it in "
+                "a buffer"
+            )
+
+
+def _values(network: nn.Module, graph: fx.Graph, x: torch.Tensor) -> Environment:
+    device = next((tensor.device for tensor in network.state_dict().values()), x.device)
+
+    def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        try:
+            return plain(network, node, arguments, options)
+        except RuntimeError as error:  # torch tells shapes that do not fit so
+            raise HierclsError(f"bounds: {operation(network, node)} works for one batch size alone") from error
+
+    return evaluate(network, graph, x.to(device), call)
+
+
+def _misplaced(value: Any, count: int) -> bool:
+    return isinstance(value, torch.Tensor) and value.shape[:1] != (count,)
+
+
+def _strays(exact: Any, deployed: Any) -> bool:
+    if not isinstance(exact, torch.Tensor) or not exact.is_floating_point():
+        return False
+    allowed = ROUNDINGS * (1 + FLOAT32.unit) * FLOAT32.unit * exact.abs() + TINY
+    return not bool(((deployed.double() - exact).abs() <= allowed).all())
