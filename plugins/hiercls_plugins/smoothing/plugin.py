@@ -1,6 +1,7 @@
 """What the smoothing plugin brings."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from hiercls.contracts.hookspecs import Spec, hookimpl
 
@@ -16,3 +17,10 @@ def hiercls_components() -> Iterable[Spec]:
             "Randomised smoothing: l2 radii from votes under Gaussian noise (Cohen)",
         ),
     )
+
+
+@hookimpl
+def hiercls_commands(app: Any) -> None:
+    from hiercls_plugins.smoothing.commands import analyse
+
+    app.add_command(analyse)

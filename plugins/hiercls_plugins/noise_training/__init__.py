@@ -1,0 +1,1 @@
+"""Training on Gaussian noise beyond plain augmentation: SmoothAdv, consistency, MACER."""
