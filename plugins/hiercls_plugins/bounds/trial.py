@@ -55,8 +55,11 @@ def _values(network: nn.Module, graph: fx.Graph, x: torch.Tensor) -> Environment
     def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         try:
             return plain(network, node, arguments, options)
-        except RuntimeError as error:  # torch tells shapes that do not fit so
-            raise HierclsError(f"bounds: {operation(network, node)} works for one batch size alone") from error
+        except (RuntimeError, IndexError) as error:  # torch tells shapes and places that do not fit so
+            raise HierclsError(
+                f"bounds: {operation(network, node)} works for one batch size alone: its results depend on other rows "
+                "of the batch, or on their number"
+            ) from error
 
     return evaluate(network, graph, x.to(device), call)
 
