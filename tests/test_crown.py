@@ -246,3 +246,31 @@ def test_certified_linear_bounds_are_a_little_below_the_plain_ones():
     certain = crown(Bounded(deepcopy(made).double(), FLOAT32), box).lowest(rows)
     gap = (plain - certain)[:, [1, 2, 3]]
     assert bool((gap > 0).all() & (gap < 0.01 * (1 + plain.abs()[:, [1, 2, 3]])).all())
+
+
+def test_a_linear_bound_holds_of_a_float32_network_whose_layers_cancel():
+    """h = (1e8 x, 1e8 x + 1), y = (h_1 - h_0, 1/2): really 1 against 1/2, in float32 0 against 1/2."""
+    first, last = nn.Linear(1, 2), nn.Linear(2, 2)
+    first.load_state_dict({"weight": torch.full((2, 1), 1e8), "bias": torch.tensor([0.0, 1.0])})
+    last.load_state_dict({"weight": torch.tensor([[-1.0, 1.0], [0.0, 0.0]]), "bias": torch.tensor([0.0, 0.5])})
+    made = nn.Sequential(first, last).eval()
+    x = torch.tensor([[1.0]])
+    box = enclosing(x, torch.zeros(1, dtype=torch.float64), UNIT)
+    deployed = made(x)[0].detach()
+    lowest = crown(certifying(made), box).lowest(torch.tensor([[[1.0, -1.0]]]).double())
+    assert deployed[0] < deployed[1]
+    assert lowest.item() <= float(deployed[0] - deployed[1])
+
+
+def test_the_fused_loss_of_a_linear_network_is_that_of_its_chords_at_the_worst_corner():
+    weight = torch.tensor([[1.0, -2.0], [0.5, 1.0], [-1.0, 0.25]]).double()
+    made = linear(weight.tolist()).double()
+    box = Box(torch.tensor([[0.4, 0.6]]).double(), torch.tensor([[0.3, 0.2]]).double())
+    corners = torch.tensor([[0.1, 0.4], [0.1, 0.8], [0.7, 0.4], [0.7, 0.8]]).double()
+    margins = corners @ (weight[0] - weight[1:]).T
+    low, high = margins.amin(dim=0), margins.amax(dim=0)
+    slope = ((-high).exp() - (-low).exp()) / (high - low)
+    chords = ((-low).exp() + slope * (margins - low)).sum(dim=1)
+    robust = torch.tensor([[False, True, True]])
+    found = fused_loss(crown(Bounded(made), box), torch.tensor([0]), robust, torch.zeros(1).double())
+    assert found.item() == pytest.approx(float((1 + chords.max()).log()), rel=1e-6)
