@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from outcome import publish
+from smoothing_page import page
 
 from hiercls.cli.common import opened_run
 from hiercls.contracts.context import Context
@@ -69,7 +70,7 @@ def main() -> None:
     figures = {"plain": plain, "ours": modes, "levers": levers(setting)}
     publish(f"python benchmarks/smoothing.py {_told(asked)}", figures, asked.output)
     if asked.output is not None:
-        asked.output.with_suffix(".md").write_text(page(setting, figures))
+        asked.output.with_suffix(".md").write_text(page(setting.asked, setting.radii, figures))
 
 
 def plain_loop(setting: Setting) -> dict[str, Any]:
@@ -248,45 +249,6 @@ def _untrained(asked: argparse.Namespace) -> Setting:
 
 def _flat(labels: int) -> Head:
     return restricted([frozenset({label}) for label in range(labels)])
-
-
-def page(setting: Setting, figures: dict[str, Any]) -> str:
-    asked, plain = setting.asked, figures["plain"]
-    source = f"{asked.job} of {asked.run.name}" if asked.run else f"untrained {asked.network}"
-    lines = [
-        "# The cost of a smoothed certificate",
-        "",
-        f"{source}, {asked.inputs} inputs, sigma {asked.sigma:g}, at most {asked.draws:,} draws an input, alpha "
-        f"{asked.alpha:g}; ours in {asked.precision} with {asked.noise} draws, the plain loop in float32, on "
-        f"{asked.device}.",
-        "",
-        "| | draws | seconds | draws saved | times faster | share of its bare network | "
-        + " | ".join(f"certified at {radius:g}" for radius in setting.radii)
-        + " |",
-        "|" + "---|" * (6 + len(setting.radii)),
-        _line("plain loop", plain, plain),
-        *(_line(f"ours, {name}", row, plain) for name, row in figures["ours"].items()),
-        "",
-        "A mode that tests one radius proves none above it. Levers alone, passes a second over those of the plain "
-        "network (adaptive draws are the column of draws saved):",
-        "",
-        *(f"- {name}: {value:.2f}" for name, value in figures["levers"].items()),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _line(name: str, row: dict[str, Any], plain: dict[str, Any]) -> str:
-    shares = row["certified accuracy"] or ["not drawn"] * len(SHARES)
-    shown = [share if isinstance(share, str) else f"{100 * share:.1f}%" for share in shares]
-    cells = [
-        f"{row['draws']:,}",
-        f"{row['seconds']:,.1f}",
-        f"{plain['draws'] / row['draws']:.1f}",
-        f"{plain['seconds'] / row['seconds']:.1f}",
-        f"{100 * row['share of the bare network']:.0f}%",
-    ]
-    return f"| {name} | " + " | ".join([*cells, *shown]) + " |"
 
 
 def _told(asked: argparse.Namespace) -> str:

@@ -82,11 +82,13 @@ def _training_alone(network: torch.nn.Module, norms: Sequence[_BatchNorm]) -> It
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
-    yield
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    for layer, training in was_training.items():
-        layer.training = training
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for layer, training in was_training.items():
+            layer.training = training
 
 
 _COUNT = "samples taken"
