@@ -87,6 +87,12 @@ class _ResNet(Architecture):
         return resnet(shape, outputs, self.blocks, self.width, self.normalize)
 
 
+class ResNet8(_ResNet):
+    """The 8-layer network of the same kind: 78,042 parameters with ten outputs."""
+
+    blocks = 1
+
+
 class ResNet20(_ResNet):
     """The 20-layer network of He et al. 2016 for 32x32 images, with projection shortcuts."""
 

@@ -15,5 +15,6 @@ def hiercls_components() -> Iterator[Spec]:
         "architecture", "cnn-small", f"{_HERE}:CnnSmall", "The 4-layer network of the verifiable-training papers."
     )
     yield Spec("architecture", "cnn7", f"{_HERE}:Cnn7", "The 7-layer network of fast IBP, with batch norm.")
+    yield Spec("architecture", "resnet8", f"{_HERE}:ResNet8", "The 8-layer residual network for 32x32 images.")
     yield Spec("architecture", "resnet20", f"{_HERE}:ResNet20", "The 20-layer residual network for 32x32 images.")
     yield Spec("architecture", "resnet110", f"{_HERE}:ResNet110", "The 110-layer residual network for 32x32 images.")
