@@ -41,6 +41,7 @@ class Smoothing(Certifier):
         noise: float64 draws; float32 ones of a CPU, whose cut tails are charged to every bound and test; or grid:
             whole steps of the threat's grid, exact whatever floats do.
         precision: arithmetic inside the network; noise is always added in float32 or wider.
+        compiled: whether passes go through torch.compile, which takes its seconds once a network and needs a compiler.
         layout: of images in memory; by default contiguous for fixed draws, else channels-last.
         block: draws of one input that stand together in a pass; by default the tile for fixed draws, else 100.
         tile: draws in one forward pass; by default 500 for fixed draws, else one block on a CPU and 40 elsewhere.
@@ -59,6 +60,7 @@ class Smoothing(Certifier):
     column: Literal["one-sided", "two-sided"] = "one-sided"
     noise: Literal["float64", "float32", "grid"] = "float64"
     precision: Literal["float32", "bf16"] = "float32"
+    compiled: bool = False
     layout: Literal["contiguous", "channels-last"] | None = None
     block: int | None = Field(default=None, gt=0)
     tile: int | None = Field(default=None, gt=0)
@@ -105,6 +107,7 @@ class Smoothing(Certifier):
             "tile": str(tile),
             **({"block": str(block)} if block != tile else {}),
             **({"layout": "channels-last"} if self.lays_channels_last() else {}),
+            **({"compiled": "torch.compile"} if self.compiled else {}),
             "folding": "convolution-batch-norm where the network can be traced",
             "generator": generator_of(self.noise, found),
         }

@@ -1,11 +1,13 @@
 """Forward passes of a deployed network in one fixed shape."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from hiercls.words.errors import DeviceError
+from hiercls_plugins.smoothing.compiling import compiled
 from hiercls_plugins.smoothing.folding import deployed
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ class Passes:
 
     Attributes:
         network: the deployed copy.
+        counting: what counted passes go through: that copy, compiled where it is asked for.
         parts: how many passes one tile takes; doubled when a device runs out of memory, and never halved again.
     """
 
@@ -26,15 +29,19 @@ class Passes:
         self.layout = torch.channels_last if options.lays_channels_last() else torch.contiguous_format
         if options.lays_channels_last():
             convert_conv2d_weight_memory_format(self.network, torch.channels_last)
+        self.counting = compiled(self.network) if options.compiled else self.network
         self.device = device
         self.parts = 1
 
     def through(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of all rows in one pass, with autocast where it is asked for."""
+        """Logits of all rows in one pass of any shape, with autocast where it is asked for; gradients flow."""
+        return self._pass(self.network, x)
+
+    def _pass(self, network: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
         if x.ndim == 4:
             x = x.contiguous(memory_format=self.layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            return self.network(x)
+            return network(x)
 
     @torch.inference_mode()
     def logits(self, tile: torch.Tensor) -> torch.Tensor:
@@ -45,7 +52,7 @@ class Passes:
         """
         while True:
             try:
-                return torch.cat([self.through(part) for part in tile.split(self.rows(len(tile)))])
+                return torch.cat([self._pass(self.counting, part) for part in tile.split(self.rows(len(tile)))])
             except torch.OutOfMemoryError as error:
                 if self.rows(len(tile)) == 1:
                     raise DeviceError(f"smoothing: {self.device} has no room for one draw of one input") from error
