@@ -3,7 +3,7 @@
 Two labels part at a hyperplane across the first coordinate, below a node that parts a third label at one across the
 second (`apart`) or the first again (`along`), so that both nodes of a path are restricted from one network and share
 all draws. Every repetition is one input of its own noise, and goes through the engine's own look-and-retire code: real
-draws, real passes, real counts. A claim is too large where a stored radius exceeds the one that exact probabilities
+draws, real passes in which twenty inputs stand together, real counts. A claim is too large where a stored radius exceeds the one that exact probabilities
 give. Three columns: own radii of one node, the minimum over the path, and all targeted radii of the path together, the
 last also with alpha divided beforehand (`joint`).
 
@@ -82,7 +82,7 @@ def main() -> None:
 
 def _case(stop: str, bound: str, across: str, asked: argparse.Namespace) -> dict[str, Any]:
     """The rates of one mode on one network."""
-    certifier = Smoothing(sigma=1.0, draws=asked.draws, stop=STOPS[stop], **BOUNDS[bound])
+    certifier = Smoothing(sigma=1.0, draws=asked.draws, stop=STOPS[stop], block=100, tile=2_000, **BOUNDS[bound])
     network = Halves(1 if across == "apart" else 0)
 
     def rates(alpha: float) -> tuple[float, float, float]:
