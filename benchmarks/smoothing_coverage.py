@@ -3,9 +3,9 @@
 Two labels part at a hyperplane across the first coordinate, below a node that parts a third label at one across the
 second (`apart`) or the first again (`along`), so that both nodes of a path are restricted from one network and share
 all draws. Every repetition is one input of its own noise, and goes through the engine's own look-and-retire code: real
-draws, real passes in which twenty inputs stand together, real counts. A claim is too large where a stored radius exceeds the one that exact probabilities
-give. Three columns: own radii of one node, the minimum over the path, and all targeted radii of the path together, the
-last also with alpha divided beforehand (`joint`).
+draws, real passes in which twenty inputs stand together, real counts. A claim is too large where a stored radius
+exceeds the one that exact probabilities give. Three columns: own radii of one node, the minimum over the path, and all
+targeted radii of the path together, the last also with alpha divided beforehand (`joint`).
 
 A rate above its level counts as a failure where it lies above the 1 - 1e-6 quantile of Binomial(repetitions, level).
 
