@@ -14,6 +14,7 @@ from hiercls.values.draws import Purpose
 from hiercls.values.records import Appender
 from hiercls.values.views import Inputs
 from hiercls.verbs.assembly import Assembly, OpenClaim, assembled, finished_inputs, open_claims
+from hiercls.verbs.costs import tell_costs
 from hiercls.verbs.parallel import in_processes
 from hiercls.verbs.running import Running
 from hiercls.verbs.stopping import Stop, stopping
@@ -66,9 +67,10 @@ def certify(
     """
     assembly = assembled(run, inputs, batch, progress)
     run.prepare("certify")
+    shards = [replace(shard, worker=worker, workers=workers) for worker in range(workers)] if workers > 1 else [shard]
     with stopping(seconds) as stop:
+        tell_costs(assembly, [each.take(assembly.selected) for each in shards], stop)
         if workers > 1 and len(finished_inputs(assembly)) < len(assembly.selected):
-            shards = [replace(shard, worker=worker, workers=workers) for worker in range(workers)]
             calls = [(run.address, inputs, batch, each, seconds) for each in shards]
             in_processes(_certify_shard, calls, watch=partial(_tell_rows, assembly))
         else:
