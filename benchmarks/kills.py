@@ -22,6 +22,8 @@ from pathlib import Path
 
 from outcome import publish
 
+from hiercls.whole.proofs import timeless
+
 RECIPE = """
 name: kills
 data: {dataset: digits}
@@ -85,18 +87,20 @@ def disturb(verb: str, folder: Path, seconds: float, number: int, chance: random
 
 
 def results(folder: Path) -> dict[str, str]:
-    """A hash of every result: weights, histories without their seconds, and the sorted rows of each folder of rows."""
+    """A hash of every result: weights, histories and the sorted rows of each folder of rows, without their seconds."""
     run = folder / "runs" / "kills"
     found = {}
     for path in sorted(run.glob("networks/*/weights.safetensors")):
         found[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
     for path in sorted(run.glob("networks/*/history.jsonl")):
         rows = [json.loads(line) for line in path.read_text().splitlines()]
-        found[str(path.relative_to(run))] = _hash([{**row, "seconds": None} for row in rows])
+        found[str(path.relative_to(run))] = _hash([timeless(row) for row in rows])
     for kind in ("paths", "proofs"):
         for rows_of in sorted(run.glob(f"{kind}/*")):
             rows = [json.loads(line) for part in rows_of.glob("part-*.jsonl") for line in part.read_text().splitlines()]
-            found[str(rows_of.relative_to(run))] = _hash(sorted(rows, key=lambda row: row["index"]))
+            found[str(rows_of.relative_to(run))] = _hash(
+                [timeless(row) for row in sorted(rows, key=lambda row: row["index"])]
+            )
     for path in sorted((run / "tables").glob("*.csv")):
         found[f"tables/{path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found

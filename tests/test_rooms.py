@@ -55,9 +55,10 @@ def core_may_import(importer: tuple[str, ...], module: list[str]) -> bool:
 
 
 def plugin_may_import_core(importer: tuple[str, ...], module: list[str]) -> bool:
-    """Rooms 1 to 3 and the kit; a module that holds commands also the verbs."""
-    rooms = COMMON | {"testing"} | ({"verbs"} if importer[-1].startswith("command") else set())
-    return len(module) == 1 or module[1] in rooms
+    """Rooms 1 to 3 and the kit; a module that holds commands also the verbs, and what commands share."""
+    holds_commands = importer[-1].startswith("command")
+    rooms = COMMON | {"testing"} | ({"verbs"} if holds_commands else set())
+    return len(module) == 1 or module[1] in rooms or (holds_commands and module[1:3] == ["cli", "common"])
 
 
 @pytest.mark.parametrize("part", [*ROOMS, "testing"])
@@ -86,6 +87,9 @@ def test_every_module_of_the_core_stands_in_a_room():
         ("hiercls/testing/a.py", "import hiercls.wiring", ":1 imports hiercls.wiring"),
         ("hiercls_plugins/ibp/a.py", "from hiercls_plugins import pgd", ":1 imports hiercls_plugins.pgd"),
         ("hiercls_plugins/ibp/a.py", "from hiercls.verbs import train", ":1 imports hiercls.verbs"),
+        ("hiercls_plugins/ibp/a.py", "import hiercls.cli.common", ":1 imports hiercls.cli.common"),
+        ("hiercls_plugins/ibp/commands.py", "import hiercls.cli.main", ":1 imports hiercls.cli.main"),
+        ("hiercls_plugins/ibp/commands.py", "from hiercls.whole import runs", ":1 imports hiercls.whole"),
         ("hiercls_plugins/bounds/a.py", "import hiercls_plugins.ibp.prover", ":1 imports hiercls_plugins.ibp.prover"),
     ],
 )
@@ -106,6 +110,7 @@ def test_an_import_across_rooms_is_named(tmp_path: Path, place: str, source: str
         ("hiercls/cli/a.py", "from hiercls import __version__\nfrom hiercls.verbs import train"),
         ("hiercls_plugins/ibp/a.py", "from hiercls_plugins.bounds.boxes import box\nfrom hiercls.testing import x"),
         ("hiercls_plugins/ibp/commands.py", "from hiercls.verbs import train"),
+        ("hiercls_plugins/ibp/commands.py", "from hiercls.cli.common import run_options"),
     ],
 )
 def test_an_import_within_the_rules_passes(tmp_path: Path, place: str, source: str):

@@ -14,7 +14,7 @@ class TerminalProgress:
 
     A piece of work is named by its text facts (network, prover, system); the time left is that of the piece,
     from its own start, unless it tells one as `eta` in seconds. A number called `draws` counts up and is shown
-    as a rate.
+    as a rate. A text called `note` is a line that stays.
     """
 
     def __init__(self) -> None:
@@ -25,6 +25,9 @@ class TerminalProgress:
         self._last: tuple[tuple[str, ...], float] | None = None
 
     def __call__(self, done: float, total: float, **facts: float | str) -> None:
+        if "note" in facts:
+            self._note(str(facts["note"]))
+            return
         now = time.monotonic()
         piece = tuple(str(fact) for fact in facts.values() if isinstance(fact, str))
         if piece != self._piece:
@@ -52,6 +55,10 @@ class TerminalProgress:
             elif seconds > 0:
                 figures.append(f"{fact / seconds:,.0f} draws/s")
         return [*figures, f"{clock(left)} left"] if left and done < total else figures
+
+    def _note(self, line: str) -> None:
+        self._piece = None
+        click.echo(f"\r\x1b[K{line}" if self._terminal else line, err=True)
 
     def _write(self, line: str) -> None:
         if self._terminal:

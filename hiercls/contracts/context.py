@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Hears how far a piece of work has come."""
+    """Hears how far a piece of work has come; a text called `note` is a sentence about it instead."""
 
     def __call__(self, done: float, total: float, **facts: float | str) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from hiercls.values.draws import Purpose
 from hiercls.values.heads import Head
@@ -56,6 +56,19 @@ class Proof:
     rows: Mapping[Head, Row]
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What a piece of work costs a prover at most.
+
+    Attributes:
+        draws: draws of noise; 0 for a method without any.
+        seconds: of one process, from timing a little of the work; None where that would take long beside the work.
+    """
+
+    draws: int = 0
+    seconds: float | None = None
+
+
 class Prover(Protocol):
     """A deployed classifier that decides, proves and can be attacked: one object for all three.
 
@@ -93,5 +106,20 @@ class Prover(Protocol):
 
         A smoothed decision returns log-probabilities averaged over `draws` draws of purpose ATTACK, block
         `step`; a deterministic one its scores. A child without an allowed label scores -inf.
+        """
+        ...
+
+
+@runtime_checkable
+class Estimating(Protocol):
+    """A prover that also says what it will cost before it starts. No prover has to."""
+
+    def estimate(self, one: Inputs, decided: int, proved: int) -> Estimate:
+        """The cost of so many inputs, at most. It changes no decision and no proof.
+
+        Args:
+            one: one example of them, to time the work on.
+            decided: how many are decided on for the first time (`decide` for SELECT).
+            proved: how many claims are proved.
         """
         ...

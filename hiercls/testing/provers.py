@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from hiercls.contracts.components import Certifier
-from hiercls.contracts.provers import Proof, Prover
+from hiercls.contracts.provers import Estimating, Proof, Prover
 from hiercls.testing.components import ComponentConformance, context, copied, require_untouched
 from hiercls.testing.oracle import LinearOracle
 from hiercls.testing.proofs import claims, counted, most_failures, prove, table
@@ -161,6 +161,19 @@ class ProverConformance(ComponentConformance):
         asked = claims(oracle.inputs, {TWO: oracle.decide(TWO)})
         for finished, _ in enumerate(prover.prove(counted(asked, pulled))):
             assert len(pulled) - finished <= 4, "claims are pulled more than one batch ahead"
+
+    def test_an_estimate_is_kept_and_changes_no_row(self) -> None:
+        norm = self._norms()[0]
+        oracle = self._oracle(norm)
+        prover = self._deploy(oracle.network(), (TWO,), norm)
+        if not isinstance(prover, Estimating):
+            raise SkipTest("it estimates no cost, and need not")
+        estimate = prover.estimate(oracle.inputs[:1], 0, self.count)
+        proofs = prove(prover, oracle.inputs, {TWO: oracle.decide(TWO)})
+        assert proofs == self._proofs(oracle, norm), "an estimate changes rows"
+        spent = sum(int(proof.rows[TWO].evidence.get("draws", 0)) for proof in proofs.values())
+        assert spent <= estimate.draws, f"{spent} draws where at most {estimate.draws} were estimated"
+        assert estimate.seconds is None or estimate.seconds >= 0
 
     def test_saved_and_loaded_weights_give_the_same_rows(self) -> None:
         norm = self._norms()[0]

@@ -13,9 +13,21 @@ from hiercls.values.heads import Head
 from hiercls.values.records import digest
 from hiercls.values.views import Inputs
 from hiercls.whole.classifier import Classifier, Deployed, assemble
-from hiercls.whole.proofs import Evidence, ProofRows, certificates, path_key, proof_key, read_paths, read_proofs
+from hiercls.whole.proofs import (
+    Evidence,
+    ProofRows,
+    certificates,
+    path_key,
+    proof_key,
+    read_paths,
+    read_proofs,
+    read_seconds,
+)
 from hiercls.whole.runs import Run
 from hiercls.words.errors import ConfigurationError
+
+OpenClaim = tuple[int, dict[Head, int]]
+"""An input and the decisions on its path that are not proved yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +98,16 @@ def assembled(run: Run, inputs: int | None = None, batch: int | None = None, pro
     return Assembly(run, classifiers, selected, context)
 
 
-def certified(assembly: Assembly) -> Mapping[str, LabelCertificates]:
+def certified(assembly: Assembly, finished: torch.Tensor | None = None) -> Mapping[str, LabelCertificates]:
     """The label certificates of every system, for the inputs that are finished.
+
+    Args:
+        finished: those of `finished_inputs`, where the caller has asked: others may finish meanwhile.
 
     Raises:
         ConfigurationError: nothing was certified yet.
     """
-    finished = finished_inputs(assembly)
+    finished = finished_inputs(assembly) if finished is None else finished
     if not len(finished):
         raise ConfigurationError(f"{assembly.run.folder}: nothing is certified yet; run `hiercls certify` first")
     proofs = assembly.proofs()
@@ -119,6 +134,42 @@ def finished_inputs(assembly: Assembly) -> torch.Tensor:
                     deployed, assembly.classifiers, [rows[index] for rows in paths], proofs.get(index, ())
                 )
     return assembly.selected[done]
+
+
+def open_claims(assembly: Assembly, deployed: Deployed, mine: torch.Tensor) -> list[OpenClaim]:
+    """Of these inputs, those whose paths come to this prover and that have no row, or one about other children."""
+    paths = [read_paths(assembly.paths_folder(classifier)) for classifier in assembly.classifiers]
+    proofs = read_proofs(assembly.proofs_folder(deployed), deployed.heads)
+    found = []
+    for index in mine.tolist():
+        if not all(index in rows for rows in paths):
+            continue
+        own_paths = [rows[index] for rows in paths]
+        wanted = claimed(deployed, assembly.classifiers, own_paths)
+        if wanted and not is_proved(deployed, assembly.classifiers, own_paths, proofs.get(index, ())):
+            found.append((index, wanted))
+    return found
+
+
+def seconds_spent(assembly: Assembly, classifier: Classifier, inputs: torch.Tensor) -> list[float | None]:
+    """What proving each of these inputs took in one system, summed over the provers on its path; naming paths is not
+    in it.
+
+    A prover that serves several systems proves an input for all of them at once: each system is told the whole.
+    Inputs that share forward passes have times of their own only in the sum.
+
+    Returns:
+        One number an input, None where a row was stored before rows told their time.
+    """
+    paths = read_paths(assembly.paths_folder(classifier))
+    spent: list[float | None] = [0.0] * len(inputs)
+    for deployed in assembly.proved_by:
+        seconds = read_seconds(assembly.proofs_folder(deployed))
+        for k, index in enumerate(inputs.tolist()):
+            if claimed(deployed, (classifier,), (paths[index],)):
+                before, here = spent[k], seconds[index]
+                spent[k] = None if before is None or here is None else before + here
+    return spent
 
 
 def is_proved(

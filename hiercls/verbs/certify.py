@@ -1,6 +1,6 @@
 """Prove radii for a trained run: first the paths, then one row an input and prover."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -11,19 +11,16 @@ from hiercls.contracts.context import Progress, silent
 from hiercls.contracts.pointwise import TILE
 from hiercls.contracts.provers import Claim, Proof, Row
 from hiercls.values.draws import Purpose
-from hiercls.values.heads import Head
 from hiercls.values.records import Appender
 from hiercls.values.views import Inputs
-from hiercls.verbs.assembly import Assembly, assembled, claimed, finished_inputs, is_proved
+from hiercls.verbs.assembly import Assembly, OpenClaim, assembled, finished_inputs, open_claims
+from hiercls.verbs.costs import tell_costs
 from hiercls.verbs.parallel import in_processes
 from hiercls.verbs.running import Running
 from hiercls.verbs.stopping import Stop, stopping
 from hiercls.whole.classifier import Deployed
-from hiercls.whole.proofs import path_rows, proof_row, read_paths, read_proofs
+from hiercls.whole.proofs import path_rows, proof_row, read_paths
 from hiercls.whole.runs import Address, Run
-
-OpenClaim = tuple[int, dict[Head, int]]
-"""An input and the decisions on its path that are not proved yet."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,10 @@ def certify(
     """
     assembly = assembled(run, inputs, batch, progress)
     run.prepare("certify")
+    shards = [replace(shard, worker=worker, workers=workers) for worker in range(workers)] if workers > 1 else [shard]
     with stopping(seconds) as stop:
+        tell_costs(assembly, [each.take(assembly.selected) for each in shards], stop)
         if workers > 1 and len(finished_inputs(assembly)) < len(assembly.selected):
-            shards = [replace(shard, worker=worker, workers=workers) for worker in range(workers)]
             calls = [(run.address, inputs, batch, each, seconds) for each in shards]
             in_processes(_certify_shard, calls, watch=partial(_tell_rows, assembly))
         else:
@@ -117,29 +115,23 @@ def _paths(assembly: Assembly, mine: torch.Tensor, shard: Shard, stop: Stop) -> 
 
 def _proofs(assembly: Assembly, deployed: Deployed, mine: torch.Tensor, shard: Shard, stop: Stop) -> None:
     folder = assembly.proofs_folder(deployed)
-    claims = _open_claims(assembly, deployed, mine)
+    claims = open_claims(assembly, deployed, mine)
     handed = _handed_out(claims, assembly.run.data.inputs, stop)
     proofs = deployed.prover.prove(handed) if deployed.in_reach else _confirmations(deployed, handed)
     told = Running(assembly, deployed.job, len(claims))
     with Appender(folder / shard.part) as part:
-        for proof in proofs:
-            part.append(proof_row(proof, deployed.heads))
+        for proof, seconds in _timed(proofs, assembly.context.clock):
+            part.append(proof_row(proof, deployed.heads, seconds))
             told.add(proof)
 
 
-def _open_claims(assembly: Assembly, deployed: Deployed, mine: torch.Tensor) -> list[OpenClaim]:
-    """The inputs whose paths come to this prover and that have no row, or one about other children."""
-    paths = [read_paths(assembly.paths_folder(classifier)) for classifier in assembly.classifiers]
-    proofs = read_proofs(assembly.proofs_folder(deployed), deployed.heads)
-    found = []
-    for index in mine.tolist():
-        if not all(index in rows for rows in paths):
-            continue
-        own_paths = [rows[index] for rows in paths]
-        wanted = claimed(deployed, assembly.classifiers, own_paths)
-        if wanted and not is_proved(deployed, assembly.classifiers, own_paths, proofs.get(index, ())):
-            found.append((index, wanted))
-    return found
+def _timed(proofs: Iterable[Proof], clock: Callable[[], float]) -> Iterator[tuple[Proof, float]]:
+    """Each proof with the seconds since the one before it, the first with those since the work began."""
+    before = clock()
+    for proof in proofs:
+        now = clock()
+        yield proof, now - before
+        before = now
 
 
 def _handed_out(claims: Sequence[OpenClaim], inputs: Inputs, stop: Stop) -> Iterator[Claim]:

@@ -32,8 +32,8 @@ def findings(run: Run) -> Findings:
         ConfigurationError: nothing is certified yet.
     """
     assembly = assembled(run)
-    everything = certified(assembly)
     finished = finished_inputs(assembly)
+    everything = certified(assembly, finished)
     truth = run.data.test.truth[finished]
     evaluation = _kept(evaluation_of(assembly))
     systems = tuple(

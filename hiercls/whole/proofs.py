@@ -76,8 +76,22 @@ def read_proofs(folder: Path, heads: Sequence[Head]) -> ProofRows:
     return found
 
 
-def proof_row(proof: Proof, heads: Sequence[Head]) -> dict[str, Any]:
-    """A proof as it is stored; decisions are named by their place among the prover's heads."""
+def read_seconds(folder: Path) -> dict[int, float | None]:
+    """What was spent on each input, in seconds; None where a row was stored before rows told their time."""
+    spent: dict[int, float | None] = {}
+    for stored in read_rows(folder):
+        before, here = spent.get(stored["index"], 0.0), stored.get("seconds")
+        spent[stored["index"]] = None if before is None or here is None else before + here
+    return spent
+
+
+def proof_row(proof: Proof, heads: Sequence[Head], seconds: float) -> dict[str, Any]:
+    """A proof as it is stored; decisions are named by their place among the prover's heads.
+
+    Args:
+        seconds: from the proof before it to this one, so that the rows of a prover sum to the time it worked. No
+            claim depends on it: see `timeless`.
+    """
     rows = [
         {
             "head": heads.index(head),
@@ -88,7 +102,12 @@ def proof_row(proof: Proof, heads: Sequence[Head]) -> dict[str, Any]:
         }
         for head, row in proof.rows.items()
     ]
-    return {"index": proof.index, "rows": rows}
+    return {"index": proof.index, "seconds": round(seconds, 6), "rows": rows}
+
+
+def timeless(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row without its seconds: rows of the same work are equal but for them."""
+    return {name: value for name, value in row.items() if name != "seconds"}
 
 
 def _rows(stored: Mapping[str, Any], heads: Sequence[Head]) -> Iterable[tuple[Head, Row]]:

@@ -3,7 +3,7 @@
     idx  label  predict  radius  correct  time
 
 `predict` is -1 and `radius` 0 where the classifier abstains. Times come in two notations, seconds (`15.4`)
-and clock (`0:00:13.736080`); both are read.
+and clock (`0:00:13.736080`); both are read, and an empty cell where the time is not known.
 """
 
 import re
@@ -33,14 +33,14 @@ class Entry:
         index: its place in the split.
         predict: the answer, ABSTAINED without one.
         radius: certified l2 radius in units of the view, 0 for an abstention.
-        seconds: what it took.
+        seconds: what it took; None where that is not known.
     """
 
     index: int
     label: int
     predict: int
     radius: float
-    seconds: float
+    seconds: float | None
 
     def __post_init__(self) -> None:
         if not (isfinite(self.radius) and self.radius >= 0):
@@ -90,8 +90,14 @@ def render(entries: list[Entry], time: Literal["clock", "seconds"] = "clock") ->
     """The text of a log."""
     lines = ["\t".join(HEADER)]
     for entry in entries:
-        taken = str(timedelta(seconds=entry.seconds)) if time == "clock" else repr(entry.seconds)
-        cells = (entry.index, entry.label, entry.predict, repr(entry.radius), int(entry.correct), taken)
+        cells = (
+            entry.index,
+            entry.label,
+            entry.predict,
+            repr(entry.radius),
+            int(entry.correct),
+            _taken(entry.seconds, time),
+        )
         lines.append("\t".join(map(str, cells)))
     return "\n".join(lines) + "\n"
 
@@ -135,7 +141,15 @@ def _radius(cell: str) -> float:
         raise ValueError(f"radius {cell!r} is not a number") from None
 
 
-def _seconds(cell: str) -> float:
+def _taken(seconds: float | None, time: Literal["clock", "seconds"]) -> str:
+    if seconds is None:
+        return ""
+    return str(timedelta(seconds=seconds)) if time == "clock" else repr(seconds)
+
+
+def _seconds(cell: str) -> float | None:
+    if not cell:
+        return None
     if _SECONDS.fullmatch(cell):
         return float(cell)
     clock = _CLOCK.fullmatch(cell)

@@ -21,6 +21,8 @@ def hiercls_components() -> Iterable[Spec]:
 
 @hookimpl
 def hiercls_commands(app: Any) -> None:
+    from hiercls_plugins.smoothing.command_export import export
     from hiercls_plugins.smoothing.commands import analyse
 
     app.add_command(analyse)
+    app.add_command(export)

@@ -19,6 +19,9 @@ from hiercls_plugins.smoothing.sources import source
 if TYPE_CHECKING:
     from hiercls_plugins.smoothing.certifier import Smoothing
 
+TIMED = 3
+"""Tiles whose rate is that of the work."""
+
 _NEVER = -1e30
 """The log of no probability while gradients flow: the gradient of a logsumexp over infinities alone is NaN."""
 
@@ -50,6 +53,7 @@ class Votes(Protocol):
     Attributes:
         sigma: the standard deviation of the noise, exactly.
         block: a multiple of it is drawn before every look but the last.
+        tile: rows of one forward pass.
     """
 
     @property
@@ -58,8 +62,15 @@ class Votes(Protocol):
     @property
     def block(self) -> int: ...
 
+    @property
+    def tile(self) -> int: ...
+
     def booth(self, purpose: Purpose, draws: int) -> Booth:
         """A booth for inputs that see at most so many draws of one purpose."""
+        ...
+
+    def rate(self, one: Inputs, ballots: Sequence[Ballot]) -> float:
+        """Draws a second around one example in full tiles, counted for these ballots. It changes no vote."""
         ...
 
     def remarks(self) -> Mapping[str, Any]:
@@ -90,6 +101,7 @@ class NetworkVotes:
         self.view = view
         self.seed = context.seed
         self.batch = context.batch
+        self.clock = context.clock
 
     @property
     def sigma(self) -> float:
@@ -99,10 +111,27 @@ class NetworkVotes:
     def block(self) -> int:
         return self.options.shape(self.device.type)[0]
 
+    @property
+    def tile(self) -> int:
+        return self.options.shape(self.device.type)[1]
+
     def booth(self, purpose: Purpose, draws: int) -> NetworkBooth:
         block, tile = self.options.shape(self.device.type)
         shape = Shape(min(block, draws), tile // block)
         return NetworkBooth(self.passes, self.source, purpose, shape, self.batch, self.view)
+
+    def rate(self, one: Inputs, ballots: Sequence[Ballot]) -> float:
+        parts, booth = self.passes.parts, self.booth(Purpose.ATTACK, self.tile)
+        booth.ask(0, one, ballots, 0, self.tile)
+        booth.ready()  # the first tile also loads, allocates and chooses
+        began = self.clock()
+        booth.ask(0, one, ballots, self.tile, (1 + TIMED) * self.tile)
+        booth.ready()
+        seconds = self.clock() - began
+        self.passes.parts = parts
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()  # room for the processes that do the work
+        return TIMED * self.tile / max(seconds, 1e-9)
 
     def remarks(self) -> Mapping[str, Any]:
         return {"passes a tile": self.passes.parts} if self.passes.parts > 1 else {}
