@@ -22,7 +22,7 @@ from hiercls.verbs.report import node_facts
 from hiercls.verbs.run import run_all
 from hiercls.verbs.status import status
 from hiercls.verbs.train import train
-from hiercls.whole.composite import Composite
+from hiercls.whole.composite import Composite, composition
 from hiercls.whole.plan import Placement, System
 from hiercls.words.errors import ConfigurationError, HierclsError
 from hiercls.words.norms import L2
@@ -388,6 +388,25 @@ def test_the_key_of_a_composed_network_changes_with_each_of_its_parts_and_with_t
         train(changed)
         found = proof_identity(changed)
         assert [name for name in kept if found[name] != kept[name]] == [key]
+
+
+def test_which_network_decides_where_and_by_which_outputs_is_in_the_key():
+    def told(nodes):
+        whole = System("tree", HALVES, dict(zip(HALVES.decisions, nodes, strict=True)))
+        return composition(whole, dict.fromkeys(whole.networks, "the same"))
+
+    heads = [restricted(HALVES.children(node)) for node in HALVES.decisions]
+    one, two = ([Placement(job, head, None, "image") for head in heads] for job in ("one", "two"))
+    own = Placement("one", retrained(heads[2].children), None, "image")
+    assert told(one) == told(two)
+    keys = [told(nodes) for nodes in (one, [*one[:2], two[2]], [one[0], two[1], one[2]], [*one[:2], own])]
+    assert all(first != second for first, second in itertools.combinations(keys, 2))
+    other = grow(
+        HALVES.labels, {of(0, 1, 2, 3): [of(0, 2), of(1, 3)], of(0, 2): [of(0), of(2)], of(1, 3): [of(1), of(3)]}
+    )
+    trees = [system(tree, tree.decisions) for tree in (HALVES, other)]
+    left, right = (composition(whole, dict.fromkeys(whole.networks, "the same")) for whole in trees)
+    assert left != right, "the same heads lead to other labels"
 
 
 def test_a_composed_network_is_trained_when_its_parts_are_and_has_nothing_to_train(opened):
