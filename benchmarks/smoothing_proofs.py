@@ -130,9 +130,11 @@ def prove(deployed: Deployed, wanted: Mapping[int, Sequence[Head]], run: Run, fo
                 yield Claim(some[k : k + 1], {head: child for head, child in chosen.items() if child != ABSTAIN})
 
     with Appender(folder / "part-0-of-1.jsonl") as part:
+        before = time.monotonic()
         for proof in deployed.prover.prove(claims()):
-            part.append(proof_row(proof, deployed.heads))
-            done += 1
+            now = time.monotonic()
+            part.append(proof_row(proof, deployed.heads, now - before))
+            before, done = now, done + 1
             if time.monotonic() - told > TOLD_SECONDS:
                 told = time.monotonic()
                 print(f"{run.recipe.name}: {deployed.job}, {done} of {len(left)}", file=sys.stderr, flush=True)

@@ -71,6 +71,7 @@ class Boxed(Plain):
 class Smoothing(Certifier):
     norm: ClassVar[Norm] = L2
     random: ClassVar[bool] = True
+    any_function: ClassVar[bool] = True
     sigma: float = Field(gt=0)
     draws: int = Field(default=1000, gt=0)
 
@@ -87,6 +88,7 @@ class Smoothing(Certifier):
 class Boxes(Smoothing):
     norm: ClassVar[Norm] = LINF
     random: ClassVar[bool] = False
+    any_function: ClassVar[bool] = False
     sigma: float = 1.0
 
     def refusal(self, threat: Threat) -> str | None:

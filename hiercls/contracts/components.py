@@ -153,11 +153,14 @@ class Certifier(Component):
         norm: the norm of the proved radii; the framework converts to the threat's.
         random: whether proofs may fail with probability alpha.
         uses_budgets: whether proofs depend on the threat's budgets; otherwise they are not told.
+        any_function: whether proofs hold for any function of the input and need nothing of a network but its answers,
+            so that a whole tree may stand in its place. Bounds, and slopes of what it computes, ask for more.
     """
 
     norm: ClassVar[Norm]
     random: ClassVar[bool] = False
     uses_budgets: ClassVar[bool] = False
+    any_function: ClassVar[bool] = False
 
     def refusal(self, threat: Threat) -> str | None:
         """Why this certifier cannot serve a threat, as a clause; None if it can."""

@@ -17,7 +17,7 @@ from hiercls.whole.classifier import assemble
 from hiercls.whole.data import Data
 from hiercls.whole.networks import Networks
 from hiercls.whole.plan import Placement, System, plan
-from hiercls.wiring.recipe import Recipe
+from hiercls.wiring.recipe import NetworkSpec, Recipe
 from hiercls.words.errors import ConfigurationError, HierclsError
 
 
@@ -35,7 +35,7 @@ def rehearse(recipe: Recipe, data_root: Path | None = None) -> None:
     planned = plan(recipe, recipe.labels, tree)
     spec = recipe.data
     data = Data(spec.dataset, data_root, recipe.threat, recipe.seed, spec.allowed, spec.held_out)
-    networks = Untrained(Path(), planned.jobs, data, recipe.threads, tree)
+    networks = Untrained(Path(), planned.jobs, data, recipe.threads, tree, planned.composed)
     context = Context(recipe.seed, recipe.threat, threads=recipe.threads, alpha=recipe.certify.alpha)
     failures = Failures()
     fitting = set()
@@ -45,7 +45,7 @@ def rehearse(recipe: Recipe, data_root: Path | None = None) -> None:
             fitting.add(name)
     systems = (*planned.systems, *(() if tree is not None else _flat_systems(recipe)))
     for (job, _), part in _by_prover(systems).items():
-        if job in fitting:
+        if fitting.issuperset(networks.behind(job)):
             with failures.of(_called(recipe, job)):
                 assemble((part,), networks, context, joint=False)
     _ask_metrics(recipe, tree or flat_tree(recipe.labels), failures)
@@ -55,7 +55,7 @@ def rehearse(recipe: Recipe, data_root: Path | None = None) -> None:
 class Untrained(Networks):
     """The networks of a recipe as their architectures build them."""
 
-    def load(self, name: str) -> torch.nn.Module:
+    def _loaded(self, name: str) -> torch.nn.Module:
         return self._built(self.jobs[name]).eval()
 
     def weights_sha(self, name: str) -> str:
@@ -104,12 +104,13 @@ def _called(recipe: Recipe, job: str) -> str:
 
 
 def _flat_systems(recipe: Recipe) -> Iterator[System]:
-    """Every named network as a classifier of its own: what is known of a tree that is derived from them."""
+    """Every named network that is trained, as a classifier of its own: what is known of a tree derived from them."""
     tree = flat_tree(recipe.labels)
     head = restricted(tree.children(tree.root))
     for name, spec in recipe.networks.items():
-        placement = Placement(name, head, spec.certifier, spec.view or recipe.threat.view)
-        yield System(name, tree, {tree.root: placement})
+        if isinstance(spec, NetworkSpec):
+            placement = Placement(name, head, spec.certifier, spec.view or recipe.threat.view)
+            yield System(name, tree, {tree.root: placement})
 
 
 def _by_prover(systems: tuple[System, ...]) -> dict[tuple[str, Certifier | None], System]:

@@ -13,7 +13,7 @@ from hiercls.verbs.evaluate import evaluation_of
 from hiercls.verbs.reporting.findings import Findings, NodeFact, System
 from hiercls.verbs.reporting.page import write_report
 from hiercls.whole.classifier import Classifier
-from hiercls.whole.plan import Job
+from hiercls.whole.plan import Plan
 from hiercls.whole.runs import Run, environment
 from hiercls.wiring.recipe import Recipe
 
@@ -69,23 +69,26 @@ def _shown(source: Path) -> str:
 def node_facts(assembly: Assembly, classifier: Classifier, evaluation: Mapping[str, Any]) -> tuple[NodeFact, ...]:
     """What decides at each node of a system, for people."""
     tree = classifier.tree
-    jobs = assembly.run.plan().jobs
+    planned = assembly.run.plan()
     networks = assembly.run.networks(assembly.run.tree)
     measured = evaluation.get(classifier.system.name, {}).get("nodes", {})
     facts = []
     for node in tree.decisions:
         deployed = classifier.nodes[node]
-        job = jobs[deployed.job]
-        parameters = int(read_json(networks.place(job.name) / "meta.json")["parameters"])
+        places = [networks.place(name) for name in networks.behind(deployed.job)]
+        parameters = sum(int(read_json(place / "meta.json")["parameters"]) for place in places)
         certifier = None if deployed.certifier is None else described(assembly.run.recipe, deployed.certifier)
-        decides = _decides(assembly.run.recipe, job)
+        decides = _decides(assembly.run.recipe, planned, deployed.job)
         view, name = deployed.view, tree.name(node)
         level = tree.level(node)
         facts.append(NodeFact(name, level, decides, certifier, view, deployed.in_reach, parameters, measured.get(name)))
     return tuple(facts)
 
 
-def _decides(recipe: Recipe, job: Job) -> str:
+def _decides(recipe: Recipe, planned: Plan, name: str) -> str:
+    if name in planned.composed:
+        return f"the network {name}: the walk down the tree, by {', '.join(planned.composed[name].networks)}"
+    job = planned.jobs[name]
     how = f"the network {job.name}: " if job.name in recipe.networks else "retrained "
     return f"{how}{described(recipe, job.architecture)}, {described(recipe, job.trainer)}"
 

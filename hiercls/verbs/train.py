@@ -72,6 +72,8 @@ def _ready(run: Run, done: dict[str, bool]) -> list[Step]:
 
 def _step(run: Run, name: str) -> Step:
     found = {step.name: step for step in run.plan().steps if step.kind == "network"}
+    if name in run.plan().composed:
+        raise ConfigurationError(f"train: {name!r} is composed of the tree's networks and has nothing to train")
     if name not in found:
         raise ConfigurationError(f"train: no network is called {name!r}; there are {', '.join(map(repr, found))}")
     return found[name]

@@ -37,8 +37,8 @@ class Deployed:
     Attributes:
         certifier: None for a network that nothing certifies.
         in_reach: whether the adversary can touch the view that it reads.
-        architecture: the identity of its network's architecture: equal weights may mean another function.
-        weights: the SHA-256 of its network's weights.
+        architecture: what its network computes: equal weights may mean another function.
+        weights: the SHA-256 of its network's weights; of a composed network, of those of all its networks.
         shape: one example of its view.
     """
 
@@ -164,7 +164,7 @@ def _deployed(
         _require_domain_held(prover, context, job)
     in_reach = context.threat.reaches(view)
     shape = networks.data.dataset.views()[view]
-    architecture, weights = identity(networks.jobs[job].architecture), networks.weights_sha(job)
+    architecture, weights = networks.architecture(job), networks.weights_sha(job)
     return Deployed(job, certifier, view, in_reach, architecture, weights, heads, prover, context, shape)
 
 

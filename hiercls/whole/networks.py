@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import hiercls
 from hiercls.contracts.context import Context
 from hiercls.values.labels import LabelTree, Node
 from hiercls.values.records import digest, read_json, write_atomic
+from hiercls.whole.composite import Composite, composition
 from hiercls.whole.data import Data
-from hiercls.whole.plan import Job, described, identity
+from hiercls.whole.plan import Job, System, described, identity
 from hiercls.words.errors import ConfigurationError, DataError
 
 
@@ -31,6 +32,7 @@ class Networks:
         folder: `networks/` in the run.
         jobs: all jobs of the plan, by name.
         tree: the label tree, for trainers that use it.
+        composed: networks that are composed of these, and have neither a job nor a folder.
     """
 
     folder: Path
@@ -38,6 +40,16 @@ class Networks:
     data: Data
     threads: int
     tree: LabelTree | None
+    composed: Mapping[str, System] = field(default_factory=dict)
+
+    def behind(self, name: str) -> tuple[str, ...]:
+        """The trained networks behind a name: those that it is composed of, or itself."""
+        return self.composed[name].networks if name in self.composed else (name,)
+
+    def architecture(self, name: str) -> dict[str, Any]:
+        """What a network computes besides its weights, for a key."""
+        told = {each: identity(self.jobs[each].architecture) for each in self.behind(name)}
+        return composition(self.composed[name], told) if name in self.composed else told[name]
 
     def key(self, name: str) -> str:
         """A hash of all that the weights depend on.
@@ -66,21 +78,31 @@ class Networks:
         return self.folder / self.key(name)
 
     def trained(self, name: str) -> bool:
+        return all(self._trained(each) for each in self.behind(name))
+
+    def _trained(self, name: str) -> bool:
         init = self.jobs[name].init
         return (init is None or self.trained(init)) and (self.place(name) / "meta.json").exists()
 
     def weights_sha(self, name: str) -> str:
-        """The SHA-256 of a trained network's weights file."""
+        """The SHA-256 of a trained network's weights file; of a composed network a digest of those behind it."""
+        if name in self.composed:
+            return digest([self.weights_sha(each) for each in self.behind(name)])
         if not self.trained(name):
             raise ConfigurationError(f"network {name!r} is not trained yet; run `hiercls train` first")
         return str(read_json(self.place(name) / "meta.json")["sha256"])
 
     def load(self, name: str) -> torch.nn.Module:
-        """A trained network, in eval mode.
+        """A trained network, or one that is composed of such, in eval mode.
 
         Raises:
             DataError: the weights are not those that were trained.
         """
+        if name not in self.composed:
+            return self._loaded(name)
+        return Composite(self.composed[name], {each: self._loaded(each) for each in self.behind(name)}).eval()
+
+    def _loaded(self, name: str) -> torch.nn.Module:
         expected = self.weights_sha(name)
         path = self.place(name) / "weights.safetensors"
         try:

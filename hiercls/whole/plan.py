@@ -9,7 +9,7 @@ import networkx as nx
 from hiercls.contracts.components import Architecture, Certifier, Component, Trainer
 from hiercls.values.heads import Head, restricted, retrained
 from hiercls.values.labels import LabelTree, Node, flat_tree
-from hiercls.wiring.recipe import NodeSpec, Recipe
+from hiercls.wiring.recipe import ComposedSpec, NetworkSpec, NodeSpec, Recipe
 from hiercls.words.errors import ConfigurationError
 
 TREE = "tree"
@@ -52,6 +52,11 @@ class System:
     tree: LabelTree
     nodes: Mapping[Node, Placement]
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that decide at its nodes, each once, in the order of the tree."""
+        return tuple(dict.fromkeys(self.nodes[node].job for node in self.tree.decisions))
+
 
 @dataclass(frozen=True)
 class Step:
@@ -64,19 +69,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs, systems and steps of a recipe; systems appear when the tree is known."""
+    """The jobs, systems and steps of a recipe; systems appear when the tree is known.
+
+    Attributes:
+        composed: the networks that are composed, not trained: by name, the system whose walk each of them is.
+    """
 
     jobs: Mapping[str, Job]
     systems: tuple[System, ...]
     steps: tuple[Step, ...]
+    composed: Mapping[str, System]
 
 
 def named_jobs(recipe: Recipe, labels: Sequence[str]) -> dict[str, Job]:
-    """The networks that the recipe names; their outputs are the labels."""
+    """The networks that the recipe names and that are trained; their outputs are the labels."""
     parts = tuple(frozenset((label,)) for label in range(len(labels)))
     return {
         name: Job(name, spec.architecture, spec.trainer, spec.init, parts, spec.view or recipe.threat.view)
         for name, spec in recipe.networks.items()
+        if isinstance(spec, NetworkSpec)
     }
 
 
@@ -92,11 +103,14 @@ def plan(recipe: Recipe, labels: Sequence[str], tree: LabelTree | None) -> Plan:
     """
     jobs = named_jobs(recipe, labels)
     systems: tuple[System, ...] = ()
+    composed: dict[str, System] = {}
     if tree is not None:
         own = {node: _node_job(tree, node, spec) for node, spec in recipe.node_specs(tree).items()}
         jobs |= {job.name: job for job in own.values() if job is not None}
-        systems = (_tree_system(recipe, tree), *(_baseline(recipe, labels, name) for name in recipe.baseline))
-    return Plan(jobs, systems, _ordered(_steps(recipe, jobs, systems, tree)))
+        whole = _tree_system(recipe, tree)
+        systems = (whole, *(_baseline(recipe, labels, name) for name in recipe.baseline))
+        composed = {name: whole for name, spec in recipe.networks.items() if isinstance(spec, ComposedSpec)}
+    return Plan(jobs, systems, _ordered(_steps(recipe, jobs, systems, tree)), composed)
 
 
 def _node_job(tree: LabelTree, node: Node, spec: NodeSpec) -> Job | None:
@@ -139,7 +153,7 @@ def _steps(recipe: Recipe, jobs: Mapping[str, Job], systems: Sequence[System], t
         assert recipe.tree.build is not None
         steps.append(Step("tree", "tree", tuple(recipe.tree.build.needs())))
     if tree is not None:
-        served = tuple(sorted({placement.job for system in systems for placement in system.nodes.values()}))
+        served = tuple(sorted({name for system in systems for name in system.networks if name in jobs}))
         steps += [Step("paths", "paths", served), Step("proofs", "proofs", ("paths",))]
         steps += [Step("audit", "audit", ("proofs",)), Step("report", "report", ("proofs",))]
     return steps

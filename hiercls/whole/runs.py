@@ -19,7 +19,7 @@ from hiercls.values.records import Appender, digest, write_atomic
 from hiercls.whole.data import Data
 from hiercls.whole.devices import require_device
 from hiercls.whole.networks import Networks
-from hiercls.whole.plan import Plan, identity, named_jobs, plan
+from hiercls.whole.plan import Plan, identity, plan
 from hiercls.wiring.recipe import RESOLVED, Recipe, load_recipe
 from hiercls.wiring.registry import Registry
 from hiercls.words.errors import ConfigurationError, DataError
@@ -78,8 +78,9 @@ class Run:
 
     def networks(self, tree: LabelTree | None) -> Networks:
         """The networks of the run; without a tree, only those that the recipe names."""
-        jobs = named_jobs(self.recipe, self.data.labels) if tree is None else self.plan().jobs
-        return Networks(self.folder / "networks", jobs, self.data, self.recipe.threads, tree)
+        planned = plan(self.recipe, self.data.labels, tree)
+        folder, threads = self.folder / "networks", self.recipe.threads
+        return Networks(folder, planned.jobs, self.data, threads, tree, planned.composed)
 
     @property
     def address(self) -> "Address":

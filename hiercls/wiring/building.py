@@ -76,8 +76,8 @@ class Builder:
             return FAILED if section is FAILED else section.threat()
         if _is_section(wanted):
             return self.section(wanted, source)
-        if get_origin(wanted) is dict and _is_section(get_args(wanted)[1]) and isinstance(source.value, dict):
-            return {name: self.section(get_args(wanted)[1], item) for name, item in source.items.items()}
+        if get_origin(wanted) is dict and isinstance(source.value, dict) and (kinds := _sections(get_args(wanted)[1])):
+            return {name: self.section(_meant(kinds, item), item) for name, item in source.items.items()}
         if get_args(wanted)[:1] and get_args(wanted)[0] in KIND_OF and isinstance(source.value, tuple):
             return self._all([self.component(KIND_OF[get_args(wanted)[0]], item) for item in source.value])
         return source.plain()
@@ -129,6 +129,17 @@ def _failed(value: Any) -> bool:
 
 def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _sections(annotation: Any) -> tuple[type[Section], ...]:
+    """A section, or the sections of a union; none for anything else."""
+    found = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return found if all(map(_is_section, found)) else ()
+
+
+def _meant(kinds: tuple[type[Section], ...], source: Located) -> type[Section]:
+    """The first section whose first key is written, else the last."""
+    return next((kind for kind in kinds if next(iter(kind.model_fields)) in source), kinds[-1])
 
 
 def _without_none(annotation: Any) -> Any:

@@ -7,7 +7,7 @@ from hiercls.values.labels import LabelTree
 from hiercls.wiring.contents import Recipe
 from hiercls.wiring.problems import listed
 from hiercls.wiring.selectors import path_name
-from hiercls.wiring.specs import NodeSpec
+from hiercls.wiring.specs import ComposedSpec, NodeSpec
 
 Strength = tuple[float | None, str]
 """The budget that a node is trained for, None where it is robust in another sense, and the same in words."""
@@ -61,9 +61,10 @@ def _asked(trainer: Trainer) -> Strength:
 
 
 def _trainer(recipe: Recipe, spec: NodeSpec) -> Trainer:
-    trainer = spec.trainer if spec.restrict is None else recipe.networks[spec.restrict].trainer
-    assert trainer is not None
-    return trainer
+    network = spec if spec.restrict is None else recipe.networks[spec.restrict]
+    assert not isinstance(network, ComposedSpec)
+    assert network.trainer is not None
+    return network.trainer
 
 
 def affinity_gaps(recipe: Recipe) -> Iterator[str]:

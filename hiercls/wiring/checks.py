@@ -5,10 +5,11 @@ from typing import Any
 
 from hiercls.contracts.components import Dataset
 from hiercls.wiring.building import FAILED, Builder
+from hiercls.wiring.composing import tell_circle, tell_weightless
 from hiercls.wiring.nodes import named, overtrained, refused, viewed
 from hiercls.wiring.problems import Problems, suggestion
-from hiercls.wiring.specs import NetworkSpec, TreeSpec
-from hiercls.wiring.yaml_source import Located
+from hiercls.wiring.specs import ComposedSpec, NetworkSpec, TreeSpec
+from hiercls.wiring.yaml_source import Located, located
 from hiercls.words.norms import LINF
 from hiercls.words.threats import Threat
 
@@ -45,6 +46,7 @@ def check_networks(networks: Mapping[str, Located], problems: Problems) -> None:
     starts = {name: entry["init"].value for name, entry in networks.items() if "init" in entry}
     for name in starts:
         named(networks[name]["init"], networks, problems)
+        tell_weightless(networks[name]["init"], networks, problems)
     told: set[str] = set()
     for name in starts:
         chain = [name]
@@ -71,10 +73,12 @@ def check_tree_needs(tree: Any, document: Located, networks: Mapping[str, Locate
     """The networks from which a tree is derived are named."""
     if not isinstance(tree, TreeSpec) or tree.build is None:
         return
+    build = document["tree"]["build"]
     for need in tree.build.needs():
         if need not in networks:
             right = suggestion(need, networks, "named")
-            problems.add(document["tree"]["build"], f"it needs a network {need!r}, and none has this name; {right}")
+            problems.add(build, f"it needs a network {need!r}, and none has this name; {right}")
+        tell_circle(located(need, build.mark, build.path), "tree", networks, problems)
 
 
 def check_refusals(document: Located, values: Mapping[str, Any], builder: Builder) -> None:
@@ -86,7 +90,7 @@ def check_refusals(document: Located, values: Mapping[str, Any], builder: Builde
     baseline = document.get("baseline")
     baselines = [] if baseline is None else [item.value for item in _items(baseline)]
     for name, spec in networks.items():
-        if isinstance(spec, NetworkSpec) and (name in baselines or _written(document["networks"][name])):
+        if isinstance(spec, ComposedSpec | NetworkSpec) and (name in baselines or _written(document["networks"][name])):
             refused(spec.certifier, spec.view, document["networks"][name], threat, builder)
         if isinstance(spec, NetworkSpec):
             overtrained(spec.trainer, spec.certifier, document["networks"][name], threat, builder)

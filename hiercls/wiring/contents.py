@@ -13,6 +13,7 @@ from hiercls.wiring.nodes import NodeReading
 from hiercls.wiring.specs import (
     AuditSpec,
     CertifySpec,
+    ComposedSpec,
     Count,
     DataSpec,
     NetworkSpec,
@@ -52,7 +53,7 @@ class Recipe(Section):
     plugins: tuple[PluginFile, ...] = ()
     data: DataSpec
     threat: Threat = Threat()
-    networks: dict[str, NetworkSpec] = {}
+    networks: dict[str, ComposedSpec | NetworkSpec] = {}
     tree: TreeSpec = TreeSpec()
     nodes: dict[str, Any] = {}
     baseline: Annotated[tuple[StrictStr, ...], BeforeValidator(_names)] = ()

@@ -16,7 +16,9 @@ SLOTS: Mapping[str, str] = {
 """The keys whose value names a component, and its kind."""
 
 _WHOLE = {"groups", "domain", "truncate", "inputs"}
-_FLAT_NETWORK = ("architecture", "trainer", "init")
+_OF_A_TRAINED = ("architecture", "trainer", "init")
+_DROPPED = {"restrict": _OF_A_TRAINED, "compose": _OF_A_TRAINED, "trainer": ("restrict", "compose")}
+"""What falls in a lower layer when an upper one says what decides."""
 
 
 def component_parts(source: Located) -> tuple[str, Located] | None:
@@ -63,9 +65,11 @@ def _amend_entry(key: str, weak: Located | None, strong: Located) -> Located:
 
 
 def decider(entry: Located) -> tuple[str, str] | None:
-    """What decides at a node: the network it is restricted from, or the name of its trainer."""
+    """What decides: the network that a node is restricted from, what a network is composed of, or its trainer."""
     if (restrict := entry.get("restrict")) and not restrict.empty:
         return "restrict", restrict.text
+    if (compose := entry.get("compose")) and not compose.empty:
+        return "compose", compose.text
     if (trainer := entry.get("trainer")) and (parts := component_parts(trainer)):
         return "trainer", parts[0]
     return None
@@ -103,6 +107,6 @@ def _layered_entry(key: str, lower: Located | None, upper: Located) -> Located:
 def _layered_decision(lower: Located | None, upper: Located) -> Located:
     if lower is None:
         return upper
-    kind, _ = decider(upper) or (None, None)
-    dropped = _FLAT_NETWORK if kind == "restrict" else ("restrict",) if kind == "trainer" else ()
+    kind, _ = decider(upper) or ("", "")
+    dropped = _DROPPED.get(kind, ())
     return amend_decision(lower, upper, *dropped)

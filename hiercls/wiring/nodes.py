@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hiercls.contracts.components import Certifier, Component, Trainer
 from hiercls.values.labels import LabelTree, Node
 from hiercls.wiring.building import FAILED, NONE, Builder
+from hiercls.wiring.composing import composes, tell_circle, tell_views, tell_weightless
 from hiercls.wiring.merging import SLOTS, amend_component
 from hiercls.wiring.problems import Problems, suggestion
 from hiercls.wiring.registry import Registry
@@ -48,7 +49,9 @@ class NodeReading:
         builder = Builder(self.registry, problems, self.names)
         entries = select(tree, self.nodes, problems)
         found = {node: self._spec(path_name(tree, node), entry, builder) for node, entry in entries.items()}
-        return {node: spec for node, spec in found.items() if isinstance(spec, NodeSpec)}
+        specs = {node: spec for node, spec in found.items() if isinstance(spec, NodeSpec)}
+        tell_views(self.networks, self.threat.view, tree, specs, problems)
+        return specs
 
     @property
     def well_formed(self) -> bool:
@@ -74,6 +77,8 @@ class NodeReading:
     def _check_names(self, entry: Located, problems: Problems) -> None:
         for key in ("restrict", "init"):
             named(entry.get(key), self.networks, problems)
+        tell_circle(entry.get("restrict"), f"nodes.{entry.path[-1]}", self.networks, problems)
+        tell_weightless(entry.get("init"), self.networks, problems)
         viewed(entry.get("view"), self.views, problems)
 
     def _spec(self, path: str, entry: Located, builder: Builder) -> object:
@@ -90,6 +95,8 @@ class NodeReading:
 
     def _restricted(self, path: str, entry: Located, builder: Builder) -> object:
         network = self.networks.get(entry["restrict"].text)
+        if network is not None and composes(network):
+            return FAILED  # told where it is written
         if network is None:
             named(entry["restrict"], self.networks, builder.problems)
             return FAILED

@@ -17,13 +17,14 @@ from hiercls.wiring.checks import (
     check_refusals,
     check_tree_needs,
 )
+from hiercls.wiring.composing import check_composed, composes, only_composed
 from hiercls.wiring.contents import Recipe
 from hiercls.wiring.groups import label_set, written_tree
 from hiercls.wiring.layers import Layers
 from hiercls.wiring.local_plugins import load_plugins
 from hiercls.wiring.nodes import NodeReading, with_suggestion
 from hiercls.wiring.problems import Problems
-from hiercls.wiring.specs import NetworkSpec, TreeSpec
+from hiercls.wiring.specs import TreeSpec
 from hiercls.wiring.yaml_source import Located, Mark, located
 from hiercls.words.errors import DataError
 from hiercls.words.threats import Threat
@@ -79,9 +80,12 @@ class Reading:
             document = document.with_item("audit", audit.with_item("attack", attack))
         networks = document.get("networks")
         if networks is not None:
-            suggested = {name: with_suggestion(entry, self.builder) for name, entry in networks.items.items()}
-            document = document.with_item("networks", networks.with_items(suggested) if suggested else networks)
+            completed = {name: self._network(entry) for name, entry in networks.items.items()}
+            document = document.with_item("networks", networks.with_items(completed) if completed else networks)
         return _with_label_names(document)
+
+    def _network(self, entry: Located) -> Located:
+        return only_composed(entry, self.problems) if composes(entry) else with_suggestion(entry, self.builder)
 
     def _labels(self, values: Mapping[str, Any]) -> tuple[Labels, DataError | None]:
         dataset = _dataset(values)
@@ -105,6 +109,7 @@ class Reading:
         check_networks(nodes.networks, self.problems)
         check_baseline(document.get("baseline"), nodes.networks, self.problems)
         check_refusals(document, values, self.builder)
+        check_composed(document, values["networks"], self.builder)
         tree = values.get("tree", TreeSpec())
         check_tree_needs(tree, document, nodes.networks, self.problems)
         nodes.check_entries(self.problems)
@@ -149,7 +154,7 @@ def _with_views(networks: Any, threat: Any) -> Any:
     if not isinstance(networks, dict) or threat is FAILED:
         return networks
     return {
-        name: spec.model_copy(update={"view": spec.view or threat.view}) if isinstance(spec, NetworkSpec) else spec
+        name: spec if spec is FAILED else spec.model_copy(update={"view": spec.view or threat.view})
         for name, spec in networks.items()
     }
 

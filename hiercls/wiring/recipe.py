@@ -9,9 +9,9 @@ from hiercls.wiring.layers import RESOLVED, read_layers
 from hiercls.wiring.problems import Problems
 from hiercls.wiring.reading import Reading
 from hiercls.wiring.registry import Registry
-from hiercls.wiring.specs import NetworkSpec, NodeSpec, TreeSpec
+from hiercls.wiring.specs import ComposedSpec, NetworkSpec, NodeSpec, TreeSpec
 
-__all__ = ["RESOLVED", "NetworkSpec", "NodeSpec", "Recipe", "TreeSpec", "load_recipe"]
+__all__ = ["RESOLVED", "ComposedSpec", "NetworkSpec", "NodeSpec", "Recipe", "TreeSpec", "load_recipe"]
 
 
 def load_recipe(

@@ -13,7 +13,8 @@ RESERVED = ("all", "inner", "last", "root")
 _ORDER = ("all", "inner", "last", "level", "root", "glob", "exact")
 _LEVEL = re.compile(r"level (\d+)")
 _DECIDING = ("trainer", "restrict")
-_OF_ITS_OWN = ("architecture", "trainer", "init")
+OF_ITS_OWN = ("architecture", "trainer", "init")
+"""What only a network that is trained has."""
 
 
 def names_on_path(tree: LabelTree, node: Node) -> tuple[str, ...]:
@@ -103,12 +104,12 @@ def _folded(nodes: Located, ordered: Sequence[Located], problems: Problems) -> L
         return merged
     for entry in since:
         tell_own_network(merged["restrict"], entry, problems)
-    return merged.without(*_OF_ITS_OWN)
+    return merged.without(*OF_ITS_OWN)
 
 
 def tell_own_network(restrict: Located, entry: Located, problems: Problems) -> None:
     """Tell what an entry says of a network of the node's own, which a restricted node does not have."""
-    for key in _OF_ITS_OWN:
+    for key in OF_ITS_OWN:
         if key in entry:
             text = f"a node restricted from {restrict.text!r} has no {key} of its own; remove one of the two"
             problems.at_key(entry[key], text)

@@ -64,6 +64,19 @@ class NetworkSpec(Section):
     init: StrictStr | None = None
 
 
+class ComposedSpec(Section):
+    """A named network that is composed, not trained: the walk down the recipe's tree, as one network over all labels.
+
+    Attributes:
+        certifier: it has to be named, for no trainer suggests one; `none` certifies nothing.
+        view: what all nodes read.
+    """
+
+    compose: Literal["tree"]
+    certifier: Certifier | None = Field(description="no trainer suggests one; name it, or write none")
+    view: StrictStr | None = None
+
+
 class NodeSpec(Section):
     """What decides at one node: restricted from a named network, or a network of its own."""
 

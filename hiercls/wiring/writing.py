@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from hiercls.contracts.components import Certifier, Component
-from hiercls.wiring.specs import NetworkSpec, written_threat
+from hiercls.wiring.specs import ComposedSpec, NetworkSpec, written_threat
 from hiercls.wiring.yaml_source import FRACTION
 from hiercls.words.threats import Threat
 
@@ -45,8 +45,8 @@ def _written(value: Any, names: Names) -> Any:
 
 
 def _uncertified(value: BaseModel) -> bool:
-    """Without the word `none`, the trainer's suggestion would come back."""
-    return isinstance(value, NetworkSpec) and not isinstance(value.certifier, Certifier)
+    """Without the word `none`, the trainer's suggestion would come back, and a composed network would lack the key."""
+    return isinstance(value, ComposedSpec | NetworkSpec) and not isinstance(value.certifier, Certifier)
 
 
 def _quoted(value: Any) -> Any:

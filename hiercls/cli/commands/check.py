@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from hiercls.contracts.components import Component
     from hiercls.values.labels import LabelTree
-    from hiercls.wiring.recipe import NodeSpec, Recipe
+    from hiercls.wiring.recipe import NetworkSpec, NodeSpec, Recipe
     from hiercls.wiring.specs import CertifySpec, Truncate
 
 _KEY_WORDS = {"restrict": "restricted from", "init": "started from"}
@@ -157,11 +157,17 @@ def _asked(certify: "CertifySpec") -> str:
 
 
 def _networks(recipe: "Recipe") -> "Table":
+    from hiercls.wiring.specs import ComposedSpec
+
     table = _table("name", "architecture", "trainer", "certifier", "view")
     for name, spec in recipe.networks.items():
-        parts = (spec.architecture, spec.trainer, spec.certifier)
-        table.add_row(name, *(_described(recipe, part) for part in parts), spec.view)
+        made = ("the walk down the tree", "none") if isinstance(spec, ComposedSpec) else _made(recipe, spec)
+        table.add_row(name, *made, _described(recipe, spec.certifier), spec.view)
     return table
+
+
+def _made(recipe: "Recipe", spec: "NetworkSpec") -> tuple[str, str]:
+    return _described(recipe, spec.architecture), _described(recipe, spec.trainer)
 
 
 def _nodes(recipe: "Recipe", tree: "LabelTree") -> "Table":

@@ -49,6 +49,7 @@ class Smoothing(Certifier):
 
     norm: ClassVar[Norm] = L2
     random: ClassVar[bool] = True
+    any_function: ClassVar[bool] = True
 
     sigma: float = Field(gt=0, allow_inf_nan=False)
     draws: int = Field(default=100_000, gt=0)
