@@ -32,12 +32,14 @@ networks:
   flat:
     architecture: {mlp: {hidden: [64, 32]}}
     trainer: {gaussian: {sigma: 0.25, schedule: {epochs: 150, batch: 32}}}
-    certifier: {smoothing: {draws: 20_000}}
+    certifier: {smoothing: {draws: 20_000, stop: STOP}}
 tree: {groups: {low: ["0", "1", "2", "3", "4"], high: ["5", "6", "7", "8", "9"]}}
 nodes: {all: {restrict: flat}}
 baseline: flat
 certify: {inputs: 60}
 """
+
+STOPS = {"fixed": "fixed", "grid": "{grid: {radii: [0, 0.1, 0.25]}}", "tolerance": "{tolerance: 0.05}"}
 
 KILLED_AT_RENAME = """
 import os, pathlib, signal, sys
@@ -114,13 +116,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--moments", type=int, default=20, help="kills of each verb")
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--stop", choices=["fixed", "grid", "tolerance"], default="fixed", help="when draws end")
     options.add_argument("--output", type=Path, help="a JSON file for the outcome")
     asked = options.parse_args()
     chance = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         calm, disturbed = Path(first), Path(second)
         for folder in (calm, disturbed):
-            (folder / "kills.yaml").write_text(RECIPE)
+            (folder / "kills.yaml").write_text(RECIPE.replace("STOP", STOPS[asked.stop]))
         seconds = {verb: finish(verb, calm) for verb in ("train", "certify")}
         finish("report", calm)
         endings: dict[str, list[str]] = {}
@@ -142,7 +145,7 @@ def main() -> None:
         "compared": sorted(expected),
         "different": different,
     }
-    publish(f"python benchmarks/kills.py --moments {asked.moments} --seed {asked.seed}", figures, asked.output)
+    publish(f"python benchmarks/kills.py --moments {asked.moments} --seed {asked.seed} --stop {asked.stop}", figures, asked.output)
     sys.exit(1 if different else 0)
 
 
