@@ -99,7 +99,14 @@ def _below(setting: Mapping[str, Any]) -> list[str]:
         facts.append(f"The largest network has {setting['largest network']:,} parameters{allowed}.")
     if setting["goal"]:
         facts.append(setting["goal"])
+    earlier = [f"{row['name']} (seeds {', '.join(map(str, row['of an earlier day']))})" for row in _earlier(setting)]
+    if earlier:
+        facts.append(f"Of an earlier invocation, whose networks were not here any more: {', '.join(earlier)}.")
     return [" ".join(facts)]
+
+
+def _earlier(setting: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [row for row in setting["rows"] if row.get("of an earlier day")]
 
 
 def totals(settings: Sequence[Mapping[str, Any]]) -> list[str]:

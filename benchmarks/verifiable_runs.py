@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from ruamel.yaml import YAML
 from variants import variant, written
+from verifiable_memory import Memory
 from verifiable_settings import FOLDER, Row, Setting
 
 from hiercls.contracts.components import Architecture, Dataset, Examples
@@ -35,12 +36,14 @@ class Bench:
     Attributes:
         epochs: instead of those of the recipes, whose ramps and decays shrink with them; None for their own.
         small: a few hundred images.
+        memory: what was measured before, here or elsewhere.
     """
 
     runs: Path
     device: str = "cpu"
     epochs: int | None = None
     small: bool = False
+    memory: Memory = field(default_factory=Memory)
     _data: Data | None = field(default=None, init=False)
 
     def run(self, setting: Setting, row: Row, seed: int, groups: Any = None) -> Run:

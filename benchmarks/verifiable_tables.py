@@ -27,7 +27,7 @@ from verifiable_truth import by_truth
 
 from hiercls.whole.data import Data
 from hiercls.whole.plan import Job
-from hiercls.whole.runs import Run
+from hiercls.whole.runs import Run, environment
 from hiercls.words.errors import DataError
 
 
@@ -38,6 +38,7 @@ class Cell:
     Attributes:
         figures: the columns in percent; None where they are not to be shown.
         tighter: the verified inter-group error of a flat network by the tighter rule.
+        earlier: whether the figures are those of an earlier invocation, whose networks are not here.
         left: the trainings that it needs and no earlier cell counts.
         why_not: why it is not run, where more than time is missing.
     """
@@ -52,11 +53,23 @@ class Cell:
     tighter: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     certifying_seconds: float = 0.0
+    earlier: bool = False
+
+    def kept(self) -> dict[str, Any]:
+        """What is told again of it on another day."""
+        return {
+            "epochs": dict(self.epochs),
+            "training seconds": self.training_seconds,
+            "figures": self.figures,
+            "tighter": self.tighter,
+            "metrics": dict(self.metrics),
+            "environment": environment(),
+        }
 
 
 @dataclass
 class Table:
-    """One setting: its cells, and the timings of all its trainings that have begun.
+    """One setting and its cells.
 
     Attributes:
         counted: the trainings that stand in some cell already, over all tables.
@@ -67,7 +80,6 @@ class Table:
     seeds: Sequence[int]
     counted: set[str]
     cells: list[Cell] = field(default_factory=list)
-    timings: list[Timing] = field(default_factory=list)
     largest: int = 0
     trouble: str = ""
 
@@ -78,7 +90,7 @@ class Table:
                 for row in self.rows:
                     self._add(bench, row, seed)
                     for other in tried(bench, self.setting, seed):
-                        self._count(other.run(self.setting, row, seed))
+                        self._count(other.run(self.setting, row, seed), bench)
         except DataError as error:
             self.trouble = str(error)
 
@@ -90,16 +102,22 @@ class Table:
         why_not = unfrozen(run, row)
         jobs = run.plan().jobs
         epochs = {name: epochs_of(jobs[name]) for name in needed(run, self.setting)}
-        seconds, left = self._count(run)
+        known = bench.memory.cell(run, row.name)
+        if wanted and known:
+            told = (known["epochs"], known["training seconds"], (), "", tuple(known["figures"]), known["tighter"])
+            self.cells.append(Cell(row, seed, *told, known["metrics"], earlier=True))
+            return
+        seconds, left = self._count(run, bench)
         if why_not or run.known_tree() is None:
-            left += self._count(bench.run(self.setting, row, seed, halved(run)))[1]
+            left += self._count(bench.run(self.setting, row, seed, halved(run)), bench)[1]
         cell = Cell(row, seed, epochs, seconds, left, why_not)
         if not (wanted or why_not or self.trouble) and (bench.small or min(epochs.values()) >= LEAST_EPOCHS):
             cell.metrics, cell.certifying_seconds = measured(run, row)
             cell.figures, cell.tighter = figures(run, self.setting, row, cell.metrics)
+            bench.memory.keep(run, row.name, cell.kept())
         self.cells.append(cell)
 
-    def _count(self, run: Run) -> tuple[float, list[Work]]:
+    def _count(self, run: Run, bench: Bench) -> tuple[float, list[Work]]:
         """Seconds and remainders of the trainings that no earlier cell needs."""
         networks, total, left = networks_of(run), 0.0, []
         for name in needed(run, self.setting):
@@ -110,7 +128,7 @@ class Table:
             seconds, kind, work = history(networks, name), kind_of(run.data, job), work_of(run.data, job)
             total += sum(seconds)
             if seconds:
-                self.timings.append(Timing(kind, work, len(seconds), sum(seconds)))
+                bench.memory.timed(itself, Timing(kind, work, len(seconds), sum(seconds)))
             if not networks.trained(name):
                 left.append(Work(kind, work, epochs_of(job) - len(seconds)))
         return total, left
@@ -146,6 +164,7 @@ class Table:
             "published": row.published,
             "asked seeds": len(self.seeds),
             "seeds": [cell.seed for cell in done],
+            "of an earlier day": [cell.seed for cell in done if cell.earlier],
             "figures": [cell.figures for cell in done],
             "tighter": [cell.tighter for cell in done if cell.tighter is not None],
             "metrics": {cell.seed: cell.metrics for cell in done},

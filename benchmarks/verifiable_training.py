@@ -5,8 +5,10 @@
     HIERCLS_DATA=... python benchmarks/verifiable_training.py --no-train
 
 Networks are trained one after another in a fixed order; what is trained, also by another run of this benchmark, is not
-trained again, so the same command goes on another day. A cell that was not run prints the hours that it needs, and no
-cell shows a network of fewer than 20 epochs: `--epochs N` tries the trainings and writes their seconds elsewhere.
+trained again, so the same command goes on another day. Measured cells stay in the JSON file: where their networks are
+not any more, they are told again, as those of an earlier invocation, until their recipe changes. A cell that was not
+run prints the hours that it needs, and no cell shows a network of fewer than 20 epochs: `--epochs N` tries the
+trainings and writes their seconds elsewhere.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import torch
 import verifiable_costs as costs
 import verifiable_page as pages
 from variants import train_told
+from verifiable_memory import Memory
 from verifiable_runs import (
     SMALL_EPOCHS,
     SMALL_TEST,
@@ -70,6 +73,7 @@ def main() -> None:
     keep_freed_memory()
     small, device = options.size == "small", options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     bench = Bench(options.runs, device, SMALL_EPOCHS if small else options.epochs, small)
+    bench.memory = Memory.read(written_to(options.output, bench, "json"))
     settings = [setting for setting in SETTINGS if not options.setting or setting.name in options.setting]
     if not options.no_train:
         wanted = [setting for setting in settings if options.setting or not setting.by_request]
@@ -91,7 +95,7 @@ def read_options() -> argparse.Namespace:
     options.add_argument("--no-train", action="store_true", help="only measure what is trained")
     options.add_argument("--device", help="cpu, cuda or cuda:k; a GPU where there is one")
     options.add_argument("--runs", type=Path, default=Path("runs"))
-    options.add_argument("--output", type=Path, default=OUTPUT, help="where to write, without the ending")
+    options.add_argument("--output", type=Path, default=OUTPUT, help="where to write and go on, without the ending")
     found = options.parse_args()
     if found.train_only and found.no_train:
         options.error("--train-only and --no-train leave nothing to do")
@@ -118,6 +122,8 @@ def train_all(bench: Bench, asked: Asked, until: float) -> None:
 def train_row(bench: Bench, setting: Setting, seed: int, row: Row, until: float) -> str:
     """Train the networks of a row; why nothing more of its table is to be trained, or an empty text."""
     run = bench.run(setting, row, seed)
+    if bench.memory.cell(run, row.name):
+        return ""
     if why_not := unfrozen(run, row):
         print(f"{setting.name}, {row.name}: {why_not}", file=sys.stderr, flush=True)
         return ""
@@ -132,7 +138,7 @@ def train_row(bench: Bench, setting: Setting, seed: int, row: Row, until: float)
 
 
 def write(bench: Bench, asked: Asked, place: Path) -> None:
-    """Measure what is trained, and write the tables beside one another as JSON and Markdown."""
+    """Measure what is trained, tell again what was measured before, and write the tables beside one another as JSON and Markdown."""
     counted: set[str] = set()
     tables = [Table(each, asked.rows_of(each), asked.seeds_of(each), counted) for each in asked.settings]
     for table in tables:
@@ -141,13 +147,17 @@ def write(bench: Bench, asked: Asked, place: Path) -> None:
     notes = place.with_name(f"{place.name}-notes.md")
     text = pages.page(outcome, notes.read_text() if notes.exists() and not bench.suffix else None)
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.with_name(f"{place.name}{bench.suffix}.json").write_text(json.dumps(outcome, indent=2) + "\n")
-    place.with_name(f"{place.name}{bench.suffix}.md").write_text(text)
+    written_to(place, bench, "json").write_text(json.dumps(outcome, indent=2) + "\n")
+    written_to(place, bench, "md").write_text(text)
     print(text)
 
 
+def written_to(place: Path, bench: Bench, ending: str) -> Path:
+    return place.with_name(f"{place.name}{bench.suffix}.{ending}")
+
+
 def outcome_of(bench: Bench, tables: Sequence[Table]) -> dict[str, Any]:
-    known = costs.rates(each for table in tables for each in table.timings)
+    known = costs.rates(bench.memory.known().values())
     machine = torch.cuda.get_device_name(bench.device) if bench.device.startswith("cuda") else bench.device
     return {
         "title": "Verifiable training" + (f" ({bench.suffix[1:].replace('-', ' ')})" if bench.suffix else ""),
@@ -155,6 +165,7 @@ def outcome_of(bench: Bench, tables: Sequence[Table]) -> dict[str, Any]:
         "preface": preface(bench),
         "environment": {**environment(), "device": machine},
         "settings": [table.shown(known) for table in tables],
+        "memory": bench.memory.shown(),
     }
 
 

@@ -1,5 +1,6 @@
 """What the benchmark of verifiable training says of what it measured, and of what it did not."""
 
+import json
 import math
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from hiercls_plugins.architectures.components import Cnn7, Mlp
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from verifiable_costs import Estimate, Kind, Timing, Work, estimate, rates  # noqa: E402
+from verifiable_memory import Memory  # noqa: E402
 from verifiable_page import goal, hours, lower_everywhere, spread, table  # noqa: E402
 from verifiable_published import LARGE  # noqa: E402
 from verifiable_runs import Few, _halves, shortened, size  # noqa: E402
@@ -200,3 +202,38 @@ def test_a_large_row_is_the_small_one_with_another_architecture():
         ]
         assert large.by_request
         assert not small.by_request
+
+
+class _Recipe:
+    def __init__(self, seed: int, text: str):
+        self.seed, self.text = seed, text
+
+    def resolved(self) -> str:
+        return self.text
+
+
+class _Run:
+    def __init__(self, seed: int, text: str):
+        self.recipe = _Recipe(seed, text)
+
+
+def test_a_measured_cell_is_told_again_until_its_row_seed_or_recipe_changes(tmp_path):
+    memory, facts = Memory(), {"figures": [12.79, 9.54, 14.3], "tighter": None}
+    memory.keep(_Run(0, "eps: 0.1"), "Mixed NDT", facts)
+    memory.timed("root", Timing(SMALL, 1000.0, 30, 50.0))
+    place = tmp_path / "outcome.json"
+    place.write_text(json.dumps({"memory": memory.shown()}))
+
+    again = Memory.read(place)
+    assert again.cell(_Run(0, "eps: 0.1"), "Mixed NDT") == {"row": "Mixed NDT", "seed": 0, **facts}
+    assert again.cell(_Run(1, "eps: 0.1"), "Mixed NDT") is None
+    assert again.cell(_Run(0, "eps: 0.1"), "Full NDT") is None
+    assert again.cell(_Run(0, "eps: 0.2"), "Mixed NDT") is None
+    assert again.known() == {"root": Timing(SMALL, 1000.0, 30, 50.0)}
+    assert Memory.read(tmp_path / "nothing.json") == Memory()
+
+
+def test_figures_of_an_earlier_invocation_are_called_so():
+    lines = table({**SETTING, "rows": [{**ROW, "figures": [(12.0, 9.0, 14.0)], "of an earlier day": [0, 2]}]})
+    assert "whose networks were not here any more: Mixed NDT (seeds 0, 2)." in lines[-1]
+    assert "earlier" not in "\n".join(table({**SETTING, "rows": [{**ROW, "of an earlier day": []}]}))
