@@ -138,7 +138,7 @@ def train_row(bench: Bench, setting: Setting, seed: int, row: Row, until: float)
 
 
 def write(bench: Bench, asked: Asked, place: Path) -> None:
-    """Measure what is trained, tell again what was measured before, and write the tables beside one another as JSON and Markdown."""
+    """Measure what is trained, tell what was measured before, and write the tables as JSON and Markdown."""
     counted: set[str] = set()
     tables = [Table(each, asked.rows_of(each), asked.seeds_of(each), counted) for each in asked.settings]
     for table in tables:
