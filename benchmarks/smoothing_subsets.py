@@ -37,7 +37,7 @@ def measured(trial: Trial, inputs: int) -> dict[str, Any]:
             found[_name(members)] = {"inputs": len(radii), "radius": float(np.mean(radii))}
     sizes = {}
     for size in range(2, len(trial.tree.labels) + 1):
-        means = [found[_name(members)]["radius"] for members in subsets(len(trial.tree.labels)) if len(members) == size]
+        means = [told["radius"] for name, told in found.items() if len(name.split()) == size]
         spread = float(np.std(means))
         sizes[size] = {
             "sets": len(means),
