@@ -229,7 +229,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(load) -> None:
         "x.yaml:8:26 networks.flat.trainer.gaussian.sigam: unknown option; did you mean 'sigma'?",
         "x.yaml:9:36 networks.flat.certifier.smoothing.draws: found 'many'; a whole number would be right",
         "x.yaml:10:11 baseline: no network is named 'flt'; did you mean 'flat'?",
-        "x.yaml:13:18 certify.alpha: found 2; less than 1 would be right",
+        "x.yaml:13:18 certify.alpha: found 2; less than 0.5 would be right",
         "x.yaml:13:28 certify.joint: found 1; true or false would be right",
     ]
 

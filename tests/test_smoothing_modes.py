@@ -404,3 +404,20 @@ def test_no_room_for_one_draw_is_an_error(network, images):
     prover.votes.passes.network = Cramped(network, 0)
     with pytest.raises(DeviceError, match="cpu has no room for one draw of one input"):
         prover.decide(images[:1], Purpose.SELECT)
+
+
+@pytest.mark.parametrize(
+    ("stop", "told"),
+    [
+        ({"grid": {"radii": [-1, 0.5]}}, ["found [-1.0, 0.5]; radii are finite and at least 0"]),
+        ({"grid": {"radii": []}}, ["found []; at least one radius would be right"]),
+        ({"tolerance": 5}, ["Input should be less than 1"]),
+        ({"gird": 3}, ["'fixed', 'grid', {grid: {radii: [0.25]}} or {tolerance: 0.05}"]),
+        ("tolerance", ["'fixed', 'grid', {grid: {radii: [0.25]}} or {tolerance: 0.05}"]),
+        ({"grid": {}, "tolerance": 0.1}, ["Extra inputs are not permitted"]),
+    ],
+)
+def test_of_the_ways_to_stop_only_the_one_that_is_meant_is_judged(stop, told):
+    with pytest.raises(ValidationError) as raised:
+        Smoothing(sigma=1.0, stop=stop)
+    assert [found["msg"].removeprefix("Value error, ") for found in raised.value.errors()] == told

@@ -148,7 +148,7 @@ class CertifySpec(Section):
     """
 
     inputs: Count | Literal["all"] | Each = "all"
-    alpha: Annotated[float, Field(gt=0, lt=1, strict=True)] = 0.001
+    alpha: Annotated[float, Field(gt=0, lt=0.5, strict=True)] = 0.001
     joint: StrictBool = False
     batch: Count | None = None
 

@@ -9,12 +9,14 @@ from hiercls.contracts.hookspecs import Spec, hookimpl
 @hookimpl
 def hiercls_components() -> Iterable[Spec]:
     return (
-        Spec("trainer", "gaussian", "hiercls_plugins.smoothing.trainer:Gaussian", "Training on Gaussian noise (Cohen)"),
+        Spec(
+            "trainer", "gaussian", "hiercls_plugins.smoothing.trainer:Gaussian", "Training on Gaussian noise (Cohen)."
+        ),
         Spec(
             "certifier",
             "smoothing",
             "hiercls_plugins.smoothing.certifier:Smoothing",
-            "Randomised smoothing: l2 radii from votes under Gaussian noise (Cohen)",
+            "Randomised smoothing: l2 radii from votes under Gaussian noise (Cohen).",
         ),
     )
 

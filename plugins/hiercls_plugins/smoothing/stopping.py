@@ -3,7 +3,7 @@
 from math import inf, isfinite, nextafter
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from hiercls.words.norms import L2, radius_factor
 from hiercls.words.threats import Threat
@@ -20,11 +20,13 @@ class Radii(_Options):
         radii: l2 radii, 0 for any radius at all; by default 0 and the threat's budgets.
     """
 
-    radii: tuple[float, ...] | None = Field(default=None, min_length=1)
+    radii: tuple[float, ...] | None = None
 
     @field_validator("radii")
     @classmethod
     def _increasing(cls, radii: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if radii == ():
+            raise ValueError("found []; at least one radius would be right")
         if radii is not None and not all(isfinite(radius) and radius >= 0 for radius in radii):
             raise ValueError(f"found {list(radii)}; radii are finite and at least 0")
         return None if radii is None else tuple(sorted({float(radius) for radius in radii}))
@@ -47,7 +49,24 @@ def _written_short(value: Any) -> Any:
     return {"grid": {}} if value in ("grid", {"grid": None}) else value
 
 
-Stop = Annotated[Literal["fixed"] | GridStop | ToleranceStop, BeforeValidator(_written_short)]
+def _kind(value: Any) -> str | None:
+    """Which of the options is meant, by its key, so that only its own mistakes are told."""
+    if isinstance(value, GridStop) or (isinstance(value, dict) and "grid" in value):
+        return "GridStop"
+    if isinstance(value, ToleranceStop) or (isinstance(value, dict) and "tolerance" in value):
+        return "ToleranceStop"
+    return "fixed" if value == "fixed" else None
+
+
+_WAYS = "'fixed', 'grid', {grid: {radii: [0.25]}} or {tolerance: 0.05}"
+
+Stop = Annotated[
+    Annotated[Literal["fixed"], Tag("fixed")]
+    | Annotated[GridStop, Tag("GridStop")]
+    | Annotated[ToleranceStop, Tag("ToleranceStop")],
+    Discriminator(_kind, custom_error_type="stop", custom_error_message=_WAYS),
+    BeforeValidator(_written_short),
+]
 
 
 def goals(options: Radii, threat: Threat, entries: int) -> tuple[float, ...]:
