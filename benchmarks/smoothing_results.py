@@ -36,9 +36,9 @@ def main() -> None:
     figures: dict[str, Any] = {"trials": [_figures(trial) for trial in trials]}
     shown = [trial for trial in trials if trial.setting.name == "cifar10-jpeg" and trial.sigma == min(asked.sigmas)]
     figures["label sets"] = [measured(trial, asked.subset_inputs) for trial in shown]
-    command = "python benchmarks/smoothing_results.py" + (" --compiled" if asked.compiled else "")
-    publish(f"{command} --output {asked.output}", figures, asked.output.with_suffix(".json"))
-    asked.output.with_suffix(".md").write_text(page(figures, asked.output))
+    command = f"python benchmarks/smoothing_results.py {_told(asked)}"
+    publish(command, figures, asked.output.with_suffix(".json"))
+    asked.output.with_suffix(".md").write_text(page(command, figures, asked.output))
     by_branch: dict[tuple[str, str], dict[float, Any]] = {}
     for told in figures["trials"]:
         for branch, found in told["branches"].items():
@@ -46,6 +46,11 @@ def main() -> None:
     draw_changes(by_branch, asked.output.with_name(f"{asked.output.name}-changes.png"))
     for each in figures["label sets"]:
         draw_subsets(each, asked.output.with_name(f"{asked.output.name}-label-sets.png"))
+
+
+def _told(asked: argparse.Namespace) -> str:
+    compiled = "--compiled " if asked.compiled else ""
+    return f"{compiled}--subset-inputs {asked.subset_inputs} --output {asked.output}"
 
 
 def _trial(setting: Setting, sigma: float, asked: argparse.Namespace) -> Trial:
@@ -90,7 +95,7 @@ def _arguments() -> argparse.ArgumentParser:
     names = [setting.name for setting in SETTINGS]
     options.add_argument("--data", nargs="+", choices=names, default=names)
     options.add_argument("--sigmas", nargs="+", type=float, choices=SIGMAS, default=list(SIGMAS))
-    options.add_argument("--subset-inputs", type=int, default=100, help="inputs at which every label set is certified")
+    options.add_argument("--subset-inputs", type=int, default=60, help="inputs at which every label set is certified")
     options.add_argument("--compiled", action="store_true", help="passes through torch.compile; needs a compiler")
     options.add_argument("--runs", type=Path, default=Path("runs"))
     options.add_argument("--device", default="cpu")

@@ -12,12 +12,14 @@ from hiercls_plugins.smoothing.statistics import cap
 INTRODUCTION = """\
 # Smoothed hierarchies: flat against hierarchy, restricted against retrained leaves
 
-`{command}`
+    {command}
 
-{networks} parameters a network, trained with Gaussian noise for {epochs}, {seconds:.0f} minutes of one core for all
-{count} networks. {each} inputs of every branch that has a classifier, n = {draws:,} draws an input and network after
-{select} selection draws, alpha = {alpha:g}, Cohen's one-sided radius ({dtype} passes, {noise} draws). The three GTSRB
-shapes with one sign each need no classifier below the root: given the branch they are right and out of reach.
+ResNet-8, {networks} parameters a network, trained with Gaussian noise for {epochs}: {seconds:.0f} minutes of a busy core
+for all {count} networks, leaves from scratch for as many epochs, so in fewer steps than the flat network. {each} inputs
+of every branch that has a classifier, n = {draws:,} draws an input and network after {select} selection draws, alpha =
+{alpha:g}, Cohen's one-sided radius ({dtype} passes, {noise} draws). The root is restricted from the flat network under
+both kinds of leaves. The three GTSRB shapes with one sign each need no classifier below the root: given the branch they
+are right and out of reach.
 
 Levels: every radius of a node holds with probability at least 1 - alpha, each on its own; end to end it is the smaller
 of the root's and the leaf's, and holds at alpha too (an intersection-union test). A figure over many inputs is a mean
@@ -60,11 +62,11 @@ From the flat network to the leaf given the branch, over inputs that the flat ne
 """
 
 
-def page(figures: Mapping[str, Any], output: Path) -> str:
+def page(command: str, figures: Mapping[str, Any], output: Path) -> str:
     trials = figures["trials"]
     return "\n".join(
         [
-            _introduction(trials, output),
+            _introduction(command, trials),
             LAYOUT,
             *_layout(trials),
             FLAGS.format(cap=_cap(1.0), draws=PUBLISHED_DRAWS, alpha=PUBLISHED_ALPHA),
@@ -82,12 +84,12 @@ def page(figures: Mapping[str, Any], output: Path) -> str:
     )
 
 
-def _introduction(trials: Sequence[Mapping[str, Any]], output: Path) -> str:
+def _introduction(command: str, trials: Sequence[Mapping[str, Any]]) -> str:
     first = trials[0]
     options = first["certifier"]
     epochs = {told["data"]: told["epochs"] for told in trials}
     return INTRODUCTION.format(
-        command=f"python benchmarks/smoothing_results.py --output {output}",
+        command=command,
         networks=" or ".join(sorted({f"{told['parameters']:,}" for told in trials})),
         epochs=", ".join(f"{count} epochs on {name}" for name, count in epochs.items()),
         seconds=sum(sum(told["training seconds"].values()) for told in trials) / 60,
