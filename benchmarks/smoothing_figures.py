@@ -35,9 +35,9 @@ def draw_changes(changes: Mapping[tuple[str, str], Mapping[float, Any]], path: P
 
 def _sorted(panel: Any, ratios: Sequence[float], shade: str, name: str) -> None:
     shares = [(place + 0.5) / len(ratios) for place in range(len(ratios))]
-    panel.plot(shares, [max(ratio, 0.05) for ratio in ratios], color=shade, linewidth=1.8, label=name)
+    panel.plot(shares, [min(max(ratio, 0.05), 20.0) for ratio in ratios], color=shade, linewidth=1.8, label=name)
     panel.set_yscale("log")
-    panel.set_yticks([0.05, 0.2, 0.5, 1, 2, 5, 10], ["lost", "0.2", "0.5", "1", "2", "5", "10"])
+    panel.set_yticks([0.05, 0.2, 0.5, 1, 2, 5, 20], ["lost", "0.2", "0.5", "1", "2", "5", "20 and more"])
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_minor_formatter(NullFormatter())
     panel.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f}%"))
@@ -54,7 +54,7 @@ def draw_subsets(measured: Mapping[str, Any], path: Path) -> None:
     sizes = {int(size): told["radius"][0] for size, told in measured["sizes"].items()}
     panel.plot(list(sizes), list(sizes.values()), "o-", color=SHADES[2], linewidth=1.8, zorder=2)
     panel.annotate(
-        "mean of the sets of one size", (5, sizes[5]), xytext=(5.2, sizes[5] + 0.06), color=SHADES[2], fontsize=9
+        "line: mean of the sets of one size", (5, sizes[5]), xytext=(6.2, sizes[5] + 0.12), color=SHADES[2], fontsize=9
     )
     panel.set_xlabel("labels in the set", color=INK)
     panel.set_ylabel("mean certified radius, l2", color=INK)
