@@ -14,12 +14,12 @@ INTRODUCTION = """\
 
     {command}
 
-ResNet-8, {networks} parameters a network, trained with Gaussian noise for {epochs}: {seconds:.0f} minutes of a busy
-core for all {count} networks, leaves from scratch for as many epochs, so in fewer steps than the flat network. {each} inputs
-of every branch that has a classifier, n = {draws:,} draws an input and network after {select} selection draws, alpha =
-{alpha:g}, Cohen's one-sided radius ({dtype} passes, {noise} draws). The root is restricted from the flat network under
-both kinds of leaves. The three GTSRB shapes with one sign each need no classifier below the root: given the branch they
-are right and out of reach.
+ResNet-8, {networks} parameters a network, trained with Gaussian noise for
+{epochs}: {seconds:.0f} minutes of a busy core for all {count} networks, leaves from scratch for as
+many epochs, so in fewer steps than the flat network. {each} inputs of every branch that has a classifier, n = {draws:,}
+draws an input and network after {select} selection draws, alpha = {alpha:g}, Cohen's one-sided radius
+({dtype} passes, {noise} draws). The root is restricted from the flat network under both kinds of leaves. The three
+GTSRB shapes with one sign each need no classifier below the root: given the branch they are right and out of reach.
 
 Levels: every radius of a node holds with probability at least 1 - alpha, each on its own; end to end it is the smaller
 of the root's and the leaf's, and holds at alpha too (an intersection-union test). A figure over many inputs is a mean
