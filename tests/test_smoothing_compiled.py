@@ -42,7 +42,7 @@ def test_compiled_passes_count_what_a_convolution_by_hand_counts():
     inputs = Inputs(torch.tensor([4]), {"image": x[None]})
     network = Squares()
     prover = deployed(network, compiled=True)
-    assert prover.votes.passes.counting is not prover.votes.passes.network
+    prover.votes.passes.network = None
     found = next(iter(prover.prove([Claim(inputs, {HEAD: 2})]))).rows[HEAD].evidence["counts"]
 
     noise = torch.cat(

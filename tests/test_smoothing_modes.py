@@ -266,7 +266,7 @@ def test_options_that_differ_from_the_defaults_are_in_the_key_and_no_others():
         ({"stop": {"tolerance": -0.1}}, "greater than or equal to 0"),
         ({"stop": {"grid": {"radii": [-1.0]}}}, "finite and at least 0"),
         ({"stop": {"grid": {"radii": [inf]}}}, "finite and at least 0"),
-        ({"stop": {"grid": {"radii": []}}}, "at least 1 item"),
+        ({"stop": {"grid": {"radii": []}}}, "at least one radius"),
         ({"stop": "grid", "tile": 250}, "take a multiple of 100"),
         ({"rule": "pairwise", "column": "two-sided"}, "two-sided bounds are for the plurality rule"),
     ],

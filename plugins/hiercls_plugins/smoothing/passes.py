@@ -19,7 +19,7 @@ class Passes:
 
     Attributes:
         network: the deployed copy.
-        counting: what counted passes go through: that copy, compiled where it is asked for.
+        compiled: the same function for counted passes, where it is asked for.
         parts: how many passes one tile takes; doubled when a device runs out of memory, and never halved again.
     """
 
@@ -29,7 +29,7 @@ class Passes:
         self.layout = torch.channels_last if options.lays_channels_last() else torch.contiguous_format
         if options.lays_channels_last():
             convert_conv2d_weight_memory_format(self.network, torch.channels_last)
-        self.counting = compiled(self.network) if options.compiled else self.network
+        self.compiled = compiled(self.network) if options.compiled else None
         self.device = device
         self.parts = 1
 
@@ -52,7 +52,7 @@ class Passes:
         """
         while True:
             try:
-                return torch.cat([self._pass(self.counting, part) for part in tile.split(self.rows(len(tile)))])
+                return torch.cat([self._pass(self.compiled or self.network, part) for part in tile.split(self.rows(len(tile)))])
             except torch.OutOfMemoryError as error:
                 if self.rows(len(tile)) == 1:
                     raise DeviceError(f"smoothing: {self.device} has no room for one draw of one input") from error
