@@ -242,6 +242,12 @@ def test_predict_takes_places_or_a_file_and_names_abstention(here, capsys):
     code, _, error = call(capsys, "predict", "small.yaml", "--file", "text.npy")
     assert code == 3
     assert error == "text.npy: is no .npy array of numbers\n"
+    Path("empty.npy").touch()
+    Path("zip.npy").write_bytes(b"PK\x03\x04 no archive")
+    np.savez("several.npz", np.zeros((1, 1, 8, 8)))
+    for name in ("empty.npy", "zip.npy", "several.npz"):
+        code, _, error = call(capsys, "predict", "small.yaml", "--file", name)
+        assert (code, error) == (3, f"{name}: is no .npy array of numbers\n")
     noisy = SMALL.replace("certifier: exact-linear", "certifier: {smoothing: {sigma: 50.0, predict: 50}}")
     Path("noisy.yaml").write_text(noisy.replace("norm: linf", "norm: l2").replace("name: small", "name: noisy"))
     call(capsys, "train", "noisy.yaml")

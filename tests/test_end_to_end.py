@@ -14,6 +14,7 @@ from hiercls.verbs.assembly import assembled, certified
 from hiercls.verbs.audit import audit
 from hiercls.verbs.certify import Shard, certify
 from hiercls.verbs.evaluate import evaluate
+from hiercls.verbs.power import UNKNOWN
 from hiercls.verbs.report import findings
 from hiercls.verbs.run import run_all
 from hiercls.verbs.status import status
@@ -224,6 +225,18 @@ def test_an_audit_prints_its_power(opened):
     for figures in result["power"].values():
         assert figures["inflated"] == 300
         assert figures["caught"] >= 0.99 * figures["inflated"]
+
+
+def test_certificates_on_a_grid_are_audited_and_their_power_is_unknown(opened):
+    text = SMOOTHED.replace("norm: l2,", "norm: l2, domain: {grid: {levels: 16}},")
+    text = text.replace("draws: 1000,", "draws: 1000, noise: grid,").replace("inputs: 25", "inputs: 6")
+    run = opened(text.replace("audit: {inputs: 10", "audit: {inputs: 3"))
+    train(run)
+    certify(run)
+    result = audit(run)
+    assert result["systems"]["tree"]["radii"] > 0
+    assert result["power"] == {"flat": {"caught": 0, "inflated": 0}}
+    assert findings(run).audit["power, flat"] == UNKNOWN
 
 
 def test_a_node_on_a_view_out_of_reach_cannot_be_moved(opened):

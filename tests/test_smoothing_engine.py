@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from scipy.stats import kstest, norm
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from hiercls.contracts.components import Task
 from hiercls.contracts.context import Context
@@ -20,6 +21,7 @@ from hiercls.values.views import Inputs
 from hiercls.words.errors import ConfigurationError
 from hiercls.words.norms import L2
 from hiercls.words.threats import EVERYWHERE, Threat
+from hiercls_plugins.smoothing.binomial import LARGEST_DRAWS
 from hiercls_plugins.smoothing.certifier import Smoothing
 from hiercls_plugins.smoothing.statistics import one_sided, two_sided
 from hiercls_plugins.smoothing.trainer import Gaussian
@@ -502,6 +504,48 @@ def test_a_network_that_cannot_be_traced_is_deployed_as_it_is(images):
     assert torch.equal(deployed(network, FLAT).votes.passes.network(x), network(x))
 
 
+class Reading(nn.Module):
+    """A convolution whose weights are also read by hand."""
+
+    def __init__(self, convolution):
+        super().__init__()
+        self.convolution, self.norm = convolution, nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.norm(self.convolution(x)).mean(dim=(2, 3)) + self.convolution.weight.mean()
+
+
+class Building(nn.Module):
+    """A forward pass that makes a module of its own, which torch.fx refuses by a NameError."""
+
+    def forward(self, x):
+        return nn.Flatten()(x)
+
+
+def hooked(convolution):
+    convolution.register_forward_hook(lambda module, given, found: 2 * found)
+    return convolution
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: Reading(nn.Conv2d(1, 3, 2)),
+        lambda: nn.Sequential(hooked(nn.Conv2d(1, 3, 2)), nn.BatchNorm2d(3), nn.Flatten()),
+        lambda: nn.Sequential(nn.Conv2d(1, 3, 2), hooked(nn.BatchNorm2d(3)), nn.Flatten()),
+        lambda: nn.Sequential(parametrizations.spectral_norm(nn.Conv2d(1, 3, 2)), nn.BatchNorm2d(3), nn.Flatten()),
+        Building,
+    ],
+    ids=["weights read by hand", "hook on a convolution", "hook on a batch norm", "parametrization", "own modules"],
+)
+def test_what_folding_would_change_or_fail_on_is_deployed_as_it_is(network):
+    made = network().train()
+    x = torch.randn(50, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    made(3 * x + 1)  # statistics that are not 0 and 1
+    made.eval()
+    assert torch.allclose(deployed(made, BINARY).votes.passes.network(x), made(x), atol=1e-5)
+
+
 def test_batch_statistics_are_refused():
     network = nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2, track_running_stats=False))
     with pytest.raises(ConfigurationError, match="batch norm '1' keeps no running statistics"):
@@ -516,6 +560,19 @@ def test_batch_statistics_are_refused():
 def test_a_sigma_that_is_not_positive_and_finite_is_refused(component, sigma):
     with pytest.raises(ValidationError, match="sigma"):
         component(sigma=sigma)
+
+
+@pytest.mark.parametrize("sigma", [1e-50, 1e39])
+def test_a_sigma_that_float32_noise_cannot_be_scaled_by_is_refused(sigma):
+    with pytest.raises(ValidationError, match="sigma"):
+        Smoothing(sigma=sigma)
+
+
+@pytest.mark.parametrize("option", ["draws", "select", "predict", "audit"])
+def test_more_draws_than_rounding_errors_are_shown_for_are_refused(option):
+    with pytest.raises(ValidationError, match="less than or equal to 10000000"):
+        Smoothing(sigma=0.25, stop="grid", **{option: LARGEST_DRAWS + 1})
+    Smoothing(sigma=0.25, stop="grid", **{option: LARGEST_DRAWS})
 
 
 @pytest.mark.parametrize("option", ["draws", "select", "predict", "audit", "tile"])

@@ -255,7 +255,7 @@ def test_options_that_differ_from_the_defaults_are_in_the_key_and_no_others():
     stopped = Smoothing(sigma=0.5, stop="grid")
     assert (stopped.arithmetic("cpu")["tile"], stopped.arithmetic("cpu")["layout"]) == ("100", "channels-last")
     assert stopped.arithmetic("cuda:0").items() >= {"tile": "4000", "block": "100"}.items()
-    assert Smoothing(sigma=0.5, noise="float32").arithmetic("cpu")["generator"] == "torch-cpu-float32"
+    assert Smoothing(sigma=0.5, noise="float32").arithmetic("cpu")["generator"] == "torch-cpu-float32-runs-of-16"
 
 
 @pytest.mark.parametrize(
@@ -349,6 +349,18 @@ def test_grid_noise_has_the_masses_of_a_rounded_normal():
         seen = int((steps == 100 + step).sum())
         assert binom.ppf(1e-7, 200_000, mass) <= seen <= binom.isf(1e-7, 200_000, mass)
     assert 0 < source.slack(3072) < 1e-6
+
+
+def test_grid_noise_is_named_by_more_than_the_32_bits_that_torch_reads_of_a_seed(monkeypatch):
+    """Any two seeds that torch's generator on a CPU takes for one; numpy's own generator as the oracle."""
+    bits = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5 + 2**32)
+    assert torch.equal(*(torch.randn(8, generator=each) for each in bits)), "torch still reads 32 bits"
+    source, x = Stepped(3, 0.5, STEPS), torch.full((1, 2), 100 / 255)
+    key = np.random.SeedSequence(entropy=3, spawn_key=(Purpose.ESTIMATE.value, 7, 2))
+    uniform = (np.random.SFC64(key).random_raw(2000) >> np.uint64(1)) / 2.0**63
+    expected = np.rint(norm.ppf(uniform) * 0.5 * 255).reshape(1000, 2)
+    found = (source.noisy(x, Purpose.ESTIMATE, 7, 2, 1000).double() * 255).round() - 100
+    assert torch.equal(found, torch.from_numpy(expected))
 
 
 def test_grid_noise_is_never_clipped_and_certifies_on_the_grid_alone():

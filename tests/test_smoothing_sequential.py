@@ -199,12 +199,22 @@ def test_p0_is_rounded_up_and_never_below_a_majority():
 
 def test_the_slack_of_cut_draws_is_charged_to_p0():
     """Box and Muller: one pair misses 2^-24, which is exp(-r^2 / 2) outside the disc it is made in."""
-    assert tail_slack(2) == pytest.approx(np.exp(-(5.768108**2) / 2), rel=1e-5)
-    assert tail_slack(3) == tail_slack(4) == 2 * tail_slack(1)
+    assert tail_slack(1) == pytest.approx(np.exp(-(5.768108**2) / 2), rel=1e-5)
+    assert tail_slack(16) == tail_slack(8) == 8 * tail_slack(1)
     assert tail_slack(3072) >= 3072 * 2 * norm.sf(5.7681)
     slack = tail_slack(3072)
     assert null_probability(1.0, 1.0, slack) >= null_probability(1.0, 1.0) + slack
     assert null_probability(0.0, 1.0, slack) > 0.5 + slack
+
+
+def test_entries_of_a_run_that_is_not_full_are_charged_a_pair_each():
+    """Two entries of two pairs, whose partners are not used, by quadrature of the law of one entry of a cut pair."""
+    reach = np.sqrt(48 * np.log(2))
+    x, step = np.linspace(-9, 9, 3601, retstep=True)
+    outside = np.where(abs(x) < reach, 2 * norm.sf(np.sqrt(np.clip(reach**2 - x**2, 0, None))), 1.0)
+    cut = norm.pdf(x) * (1 - outside) / (1 - 2.0**-24)
+    both = np.outer(norm.pdf(x), norm.pdf(x)) - np.outer(cut, cut)
+    assert 1.4 * 2.0**-24 < both.clip(0).sum() * step**2 <= tail_slack(2)
 
 
 def test_looks_grow_to_the_last_draw():

@@ -14,6 +14,9 @@ from hiercls.whole.classifier import Deployed
 from hiercls.words.threats import EVERYWHERE
 
 INFLATION = 1.05
+UNKNOWN = "unknown: no radius is positive, or its certifier speaks of inputs in the threat's own domain alone"
+"""What is told where no radius was inflated."""
+
 NODES = 3
 """A tree of two levels: a root and a decision under each of its children."""
 
@@ -29,12 +32,14 @@ def power(
     (Cohen et al. 2019, Proposition 1). What is exercised is the attack and the deciding again, on all of space.
 
     Returns:
-        `inflated`, how many radii were inflated; none where the run has no positive radius. `caught`, of these.
+        `inflated`, how many radii were inflated; none where the run has no positive radius, or where its certifier
+        speaks of no inputs but those of the threat's own domain. `caught`, of these.
     """
     assert deployed.certifier is not None
     context = replace(context, threat=replace(context.threat, domain=EVERYWHERE))
     caught = inflated = 0
-    for node in range(NODES if len(radii) else 0):
+    served = deployed.certifier.refusal(context.threat) is None
+    for node in range(NODES if len(radii) and served else 0):
         drawn = torch.randint(len(radii), (count,), generator=context.generator(0xA0D17, node, 1))
         network, head, inputs = _linear_decision(deployed, context, node, radii[drawn])
         prover = deployed.certifier.deploy(network, (head,), deployed.view, context)

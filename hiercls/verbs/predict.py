@@ -72,7 +72,8 @@ def _from_file(run: Run, file: Path) -> Inputs:
     if others or run.data.allowed_view:
         raise ConfigurationError("predict: a file gives one view; this recipe reads several, use --index")
     try:
-        array = np.load(file, allow_pickle=False)
+        with file.open("rb") as opened:
+            array = np.lib.format.read_array(opened, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     except ValueError:

@@ -10,6 +10,7 @@ from hiercls.values.records import read_json
 from hiercls.verbs.assembly import Assembly, assembled, certified, finished_inputs
 from hiercls.verbs.audit import kept_audit
 from hiercls.verbs.evaluate import evaluation_of
+from hiercls.verbs.power import UNKNOWN
 from hiercls.verbs.reporting.findings import Findings, NodeFact, System
 from hiercls.verbs.reporting.page import write_report
 from hiercls.whole.classifier import Classifier
@@ -166,7 +167,7 @@ def told_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     facts["broken"] = ", ".join(name for name, system in audit["systems"].items() if system["broken"]) or "none"
     for job, power in audit["power"].items():
         caught = f"catches {power['caught']} of {power['inflated']} radii inflated by 5% on linear trees"
-        facts[f"power, {job}"] = caught if power["inflated"] else "unknown: the run has no positive radius"
+        facts[f"power, {job}"] = caught if power["inflated"] else UNKNOWN
     options = ", ".join(f"{name} {value}" for name, value in audit["attack"]["options"].items())
     facts["attack"] = f"{audit['attack']['class'].rsplit(':', 1)[1]}: {options}"
     facts["seconds"] = audit["seconds"]

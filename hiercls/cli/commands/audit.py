@@ -13,6 +13,7 @@ from hiercls.cli.common import opened_run, run_options, show_json, told_progress
 def audit(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: bool, inputs: int | None) -> None:
     """Attack every certificate inside its own radius; exit 6 if one is broken."""
     from hiercls.verbs.audit import audit as attack
+    from hiercls.verbs.power import UNKNOWN
 
     run = opened_run(path, runs, allow_plugins, device)
     with told_progress() as progress:
@@ -29,4 +30,5 @@ def audit(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: boo
             f"{name}: 0 certificates broken, {flips} flips on {facts['inputs']} inputs and {facts['radii']} radii"
         )
     for job, share in power.items():
-        click.echo(f"power on {job}: catches {share['caught']} of {share['inflated']} radii inflated by 5%")
+        caught = f"catches {share['caught']} of {share['inflated']} radii inflated by 5%"
+        click.echo(f"power on {job}: {caught if share['inflated'] else UNKNOWN}")

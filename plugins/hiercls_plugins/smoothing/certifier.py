@@ -23,6 +23,12 @@ BLOCK = 100
 PLACES = 40
 """Blocks in a pass where the device is wide enough for many."""
 
+MOST_DRAWS = 10_000_000
+"""The most draws for which the rounding errors of every bound are shown (`binomial`, `statistics`)."""
+
+SIGMAS = (1e-30, 1e30)
+"""What float32 noise can be scaled by: outside it lies 0, and above it infinity."""
+
 
 class Smoothing(Certifier):
     """Certify the majority vote of a network under Gaussian noise (Cohen et al. 2019).
@@ -51,11 +57,11 @@ class Smoothing(Certifier):
     random: ClassVar[bool] = True
     any_function: ClassVar[bool] = True
 
-    sigma: float = Field(gt=0, allow_inf_nan=False)
-    draws: int = Field(default=100_000, gt=0)
-    select: int = Field(default=100, gt=0)
-    predict: int = Field(default=1_000, gt=0)
-    audit: int = Field(default=10_000, gt=0)
+    sigma: float = Field(ge=SIGMAS[0], le=SIGMAS[1], allow_inf_nan=False)
+    draws: int = Field(default=100_000, gt=0, le=MOST_DRAWS)
+    select: int = Field(default=100, gt=0, le=MOST_DRAWS)
+    predict: int = Field(default=1_000, gt=0, le=MOST_DRAWS)
+    audit: int = Field(default=10_000, gt=0, le=MOST_DRAWS)
     stop: Stop = "fixed"
     rule: Literal["plurality", "pairwise"] = "plurality"
     column: Literal["one-sided", "two-sided"] = "one-sided"

@@ -9,8 +9,9 @@ from hiercls.words.errors import ConfigurationError
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_UNTRACEABLE = (fx.proxy.TraceError, TypeError, RuntimeError)
-"""What torch.fx raises for control flow on values, for conversions, and for len() and its like."""
+_UNTRACEABLE = (TypeError, RuntimeError, ValueError, NameError, AttributeError, LookupError, AssertionError)
+"""What torch.fx raises for control flow on values (a ValueError), for conversions, for len() and its like and for
+modules made on the way, and what a network raises that asks its input for more than a trace has."""
 
 
 def deployed(network: nn.Module, device: str) -> nn.Module:
@@ -53,8 +54,17 @@ def _foldable(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     before = node.args[0] if node.args else None
     if not isinstance(before, fx.Node) or not _calls(before, modules, _CONVOLUTIONS) or len(before.users) > 1:
         return False
-    return sum(other.op == "call_module" and other.target == before.target for other in node.graph.nodes) == 1
+    return sum(_reads(other, str(before.target)) for other in node.graph.nodes) == 1
+
+
+def _reads(node: fx.Node, module: str) -> bool:
+    """Whether a step calls a module, or takes a weight of it."""
+    return node.op in ("call_module", "get_attr") and f"{node.target}.".startswith(f"{module}.")
 
 
 def _calls(node: fx.Node, modules: dict[str, nn.Module], kinds: tuple[type[nn.Module], ...]) -> bool:
-    return node.op == "call_module" and isinstance(modules[str(node.target)], kinds)
+    """Whether a step calls a module of exactly these kinds: a hook or a parametrization is not folded with it."""
+    if node.op != "call_module":
+        return False
+    module = modules[str(node.target)]
+    return type(module) in kinds and not (module._forward_hooks or module._forward_pre_hooks)

@@ -5,7 +5,7 @@ wider. Its `slack` is a total variation: no event around an input has a probabil
 the one under exact normal draws, so that every bound and every test is moved by it.
 """
 
-from math import ceil
+from math import ceil, prod
 from typing import Literal, Protocol
 
 import numpy as np
@@ -16,13 +16,9 @@ from hiercls.values.draws import Purpose, generator_name, standard_normal
 from hiercls.values.views import require_domain
 from hiercls.words.errors import ConfigurationError
 from hiercls.words.threats import Domain
-from hiercls_plugins.smoothing.sequential import NORMAL_ERROR, tail_slack
+from hiercls_plugins.smoothing.sequential import LANES, NORMAL_ERROR, tail_slack
 
 Noise = Literal["float64", "float32", "grid"]
-
-LANES = 16
-"""torch's float32 generator on a CPU makes pairs inside runs of 16 entries; a draw that fills whole runs shares no
-pair with another draw."""
 
 _REACH = 9.0
 """Standard deviations that grid noise covers; beyond lie 1.2e-19 on each side, charged with the slack."""
@@ -103,10 +99,19 @@ class Stepped:
         require_domain(x, self.domain, "smoothing")
         low, width = self.domain.lower, self.domain.upper - self.domain.lower
         place = ((x.double() - low) * (self.domain.levels / width)).round()
-        bits = torch.empty(draws, *x.shape[1:], dtype=torch.int64, device=x.device)
-        bits.random_(generator=_generator(self.seed, purpose, example, block, x.device))
+        bits = self._bits(purpose, example, block, (draws, *x.shape[1:]), x.device)
         noise = torch.searchsorted(self.thresholds.to(x.device), bits, right=True) - self.far
         return ((place + noise) * (width / self.domain.levels) + low).float()
+
+    def _bits(
+        self, purpose: Purpose, example: int, block: int, shape: tuple[int, ...], device: torch.device
+    ) -> torch.Tensor:
+        """Whole numbers of 63 random bits. torch's generator on a CPU reads 32 bits of a seed: numpy's names all."""
+        if device.type == "cpu":
+            raw = np.random.SFC64(_key(self.seed, purpose, example, block)).random_raw(prod(shape))
+            return torch.from_numpy((raw >> np.uint64(1)).astype(np.int64)).reshape(shape)
+        generator = _generator(self.seed, purpose, example, block, device)
+        return torch.empty(shape, dtype=torch.int64, device=device).random_(generator=generator)
 
 
 def source(noise: Noise, seed: int, sigma: float, domain: Domain, device: torch.device) -> Source:
@@ -132,10 +137,17 @@ def source(noise: Noise, seed: int, sigma: float, domain: Domain, device: torch.
 
 def generator_of(noise: Noise, device: torch.device) -> str:
     """The generator behind a source, as recorded with every proof."""
-    names = {"float32": f"torch-{device.type}-float32", "grid": f"torch-{device.type}-bits-63"}
+    names = {
+        "float32": f"torch-{device.type}-float32-runs-of-{LANES}",
+        "grid": "numpy-sfc64-bits-63" if device.type == "cpu" else f"torch-{device.type}-bits-63",
+    }
     return names.get(noise) or generator_name(device)
 
 
 def _generator(seed: int, purpose: Purpose, example: int, block: int, device: torch.device) -> torch.Generator:
-    key = np.random.SeedSequence(entropy=seed, spawn_key=(purpose.value, example, block))
-    return torch.Generator(device).manual_seed(int(key.generate_state(1, np.uint64)[0] >> 1))
+    words = _key(seed, purpose, example, block).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(words[0] >> 1))
+
+
+def _key(seed: int, purpose: Purpose, example: int, block: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(entropy=seed, spawn_key=(purpose.value, example, block))
