@@ -24,6 +24,7 @@ from hiercls.verbs.status import status
 from hiercls.verbs.train import train
 from hiercls.whole.composite import Composite, composition
 from hiercls.whole.plan import Placement, System
+from hiercls.whole.proofs import timeless
 from hiercls.words.errors import ConfigurationError, HierclsError
 from hiercls.words.norms import L2
 from hiercls.words.threats import EVERYWHERE, Threat
@@ -328,7 +329,7 @@ audit: {inputs: 3, attack: {pgd: {steps: 2, restarts: 1, draws: 2}}}
 def stored(run, kind):
     parts = sorted((run.folder / kind).glob("*/part-*.jsonl"))
     return {
-        (part.parent.name, row["index"]): row
+        (part.parent.name, row["index"]): timeless(row)
         for part in parts
         for row in map(json.loads, part.read_text().splitlines())
     }

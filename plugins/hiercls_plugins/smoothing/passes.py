@@ -52,7 +52,9 @@ class Passes:
         """
         while True:
             try:
-                return torch.cat([self._pass(self.compiled or self.network, part) for part in tile.split(self.rows(len(tile)))])
+                return torch.cat(
+                    [self._pass(self.compiled or self.network, x) for x in tile.split(self.rows(len(tile)))]
+                )
             except torch.OutOfMemoryError as error:
                 if self.rows(len(tile)) == 1:
                     raise DeviceError(f"smoothing: {self.device} has no room for one draw of one input") from error
