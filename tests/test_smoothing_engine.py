@@ -678,3 +678,21 @@ def test_radii_are_in_units_of_the_sigma_that_float32_noise_is_scaled_by():
     assert row.evidence["sigma"] == float(np.float32(0.7)) < 0.7
     exact = float(np.float32(0.7)) * norm.ppf(0.001 ** (1 / 2000))
     assert exact * (1 - 1e-12) < row.own <= exact
+
+
+class Branching(nn.Module):
+    """Another function for anything that is no tensor, as the proxies of a trace are."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 2, 2)
+
+    def forward(self, x):
+        return self.convolution(-x if isinstance(x, torch.Tensor) else x).flatten(1)
+
+
+def test_a_network_that_a_trace_changes_is_refused():
+    head = restricted(parts({0}, {1}))
+    prover = Smoothing(sigma=0.5, tile=100).deploy(Branching(), (head,), "image", Context())
+    with pytest.raises(ConfigurationError, match=r"as torch\.fx traces it, the network answers otherwise"):
+        prover.decide(Inputs(torch.tensor([0]), {"image": torch.full((1, 1, 2, 2), 9.0)}), Purpose.SELECT)

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -14,19 +15,41 @@ _UNTRACEABLE = (TypeError, RuntimeError, ValueError, NameError, AttributeError, 
 modules made on the way, and what a network raises that asks its input for more than a trace has."""
 
 
+def frozen(network: nn.Module) -> nn.Module:
+    """A copy in eval mode without gradients of its weights."""
+    return deepcopy(network).eval().requires_grad_(False)
+
+
 def deployed(network: nn.Module, device: str) -> nn.Module:
     """A frozen copy in eval mode with batch norm folded where the network can be traced; the original stays.
 
     Raises:
         ConfigurationError: a batch norm keeps no running statistics, so that draws would depend on each other.
     """
-    copy = deepcopy(network).eval().requires_grad_(False)
+    copy = frozen(network)
     for name, module in copy.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             raise ConfigurationError(
                 f"smoothing: batch norm {name!r} keeps no running statistics, so a draw's answer depends on the others"
             )
     return _folded(copy).to(device)
+
+
+def require_faithful(traced: nn.Module, network: nn.Module, x: torch.Tensor) -> None:
+    """Refuse a trace that is another function than its network, seen at some inputs (rows, ...).
+
+    Folding moves answers by rounding alone; a branch on the type of the input, which a trace takes once, moves more.
+
+    Raises:
+        ConfigurationError: they answer differently.
+    """
+    found, expected = traced(x), network(x)
+    scale = max(1.0, float(expected.nan_to_num(0.0, 0.0, 0.0).abs().max()))
+    if not torch.allclose(found, expected, rtol=0.05, atol=0.05 * scale, equal_nan=True):
+        raise ConfigurationError(
+            "smoothing: as torch.fx traces it, the network answers otherwise; let its forward not branch on the type "
+            "of its input"
+        )
 
 
 def _folded(network: nn.Module) -> nn.Module:

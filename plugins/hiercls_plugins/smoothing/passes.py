@@ -8,7 +8,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from hiercls.words.errors import DeviceError
 from hiercls_plugins.smoothing.compiling import compiled
-from hiercls_plugins.smoothing.folding import deployed
+from hiercls_plugins.smoothing.folding import deployed, frozen, require_faithful
 
 if TYPE_CHECKING:
     from hiercls_plugins.smoothing.certifier import Smoothing
@@ -19,12 +19,14 @@ class Passes:
 
     Attributes:
         network: the deployed copy.
+        untraced: the network as it was given, until the first pass is compared with it.
         compiled: the same function for counted passes, where it is asked for.
         parts: how many passes one tile takes; doubled when a device runs out of memory, and never halved again.
     """
 
     def __init__(self, network: torch.nn.Module, options: "Smoothing", device: torch.device):
         self.network = deployed(network, str(device))
+        self.untraced = frozen(network).to(device) if isinstance(self.network, torch.fx.GraphModule) else None
         self.half = options.precision == "bf16"
         self.layout = torch.channels_last if options.lays_channels_last() else torch.contiguous_format
         if options.lays_channels_last():
@@ -49,7 +51,9 @@ class Passes:
 
         Raises:
             DeviceError: there is no room for a single row.
+            ConfigurationError: the deployed copy is another function than the network.
         """
+        self._compare(tile[:2])
         while True:
             try:
                 return torch.cat(
@@ -60,6 +64,12 @@ class Passes:
                     raise DeviceError(f"smoothing: {self.device} has no room for one draw of one input") from error
                 self.parts *= 2
                 torch.cuda.empty_cache()
+
+    def _compare(self, x: torch.Tensor) -> None:
+        """Once: whether the traced network is the one that was given."""
+        if self.untraced is not None and isinstance(self.network, torch.fx.GraphModule):
+            require_faithful(self.network, self.untraced, x)
+        self.untraced = None
 
     def rows(self, tile: int) -> int:
         """The rows of one pass."""
