@@ -67,3 +67,17 @@ def test_an_unwritable_folder_is_an_error_of_files(tmp_path: Path):
         Appender(blocked / "part-0.jsonl")
     with pytest.raises(DataError, match="cannot be written"):
         write_atomic(blocked / "meta.json", "x")
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_with_the_file_and_closes_it(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "part-0.jsonl"
+    monkeypatch.setattr("os.fsync", full)
+    with (
+        pytest.raises(DataError, match=r"part-0\.jsonl: cannot be written: No space left on device"),
+        Appender(path) as part,
+    ):
+        part.append({"index": 0})
+    assert part._file.closed

@@ -99,8 +99,12 @@ class Appender:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sync()
-        self._file.close()
+        try:
+            self._sync()
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be written: {error.strerror}") from error
+        finally:
+            self._file.close()
 
 
 def _drop_torn_row(path: Path) -> None:
