@@ -107,11 +107,11 @@ def test_each_level_has_its_cross_entropy_at_its_budget(best_case, budgets):
     levels = parting_levels(TREE, range(5), len(budgets) - 1)
     shares = tuple(budget / 0.1 for budget in budgets)
     ramp = Ramp(0.1, 0.0, 0, 10)
-    made = GroupedWorstCase(ramp, EVERYWHERE, 0.0, 0.0, 0.0, levels, shares, best_case)
+    made = GroupedWorstCase(ramp, EVERYWHERE, 0.0, 0.0, (0.0, 0.0), levels, shares, best_case)
     found = float(made.loss(network, x, y, at(20)).detach())
     expected = by_formula(weight, bias, x, y, levels, budgets, best_case)
     assert found == pytest.approx(expected, rel=1e-5)
-    fused = GroupedWorstCase(ramp, EVERYWHERE, 0.0, 0.0, 1.0, levels, shares, best_case)
+    fused = GroupedWorstCase(ramp, EVERYWHERE, 0.0, 0.0, (1.0, 1.0), levels, shares, best_case)
     found = float(fused.loss(network, x, y, at(20)).detach())
     highest = at_the_worst_corner(weight, bias, x, y, levels, budgets, best_case)
     assert highest - 1e-5 <= found < highest + 0.02
@@ -125,10 +125,42 @@ def test_with_one_level_it_is_crown_ibp():
     levels = parting_levels(flat_tree("abcde"), range(5), 1)
     for passed in (1.0, 7.0, 10.0):
         flat = CrownWorstCase(ramp, EVERYWHERE, 0.5, 0.0, 0.0).loss(network, x, y, at(passed))
-        grouped = GroupedWorstCase(ramp, EVERYWHERE, 0.5, 0.0, 0.0, levels, (1.0,), False).loss(
+        grouped = GroupedWorstCase(ramp, EVERYWHERE, 0.5, 0.0, (1.0, 0.0), levels, (1.0,), False).loss(
             network, x, y, at(passed)
         )
         torch.testing.assert_close(grouped, flat)
+
+
+def test_the_weight_of_linear_bounds_moves_with_the_ramp():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5)).train()
+    x, y = torch.rand(10, 6), torch.arange(10) % 5
+    ramp = Ramp(0.1, 0.0, 0, 10)
+    levels = parting_levels(TREE, range(5), 1)
+
+    def loss(betas, passed):
+        made = GroupedWorstCase(ramp, EVERYWHERE, 0.0, 0.0, betas, levels, (1.0, 0.0), True)
+        return float(made.loss(network, x, y, at(passed)).detach())
+
+    for passed in (4.0, 7.0, 10.0):
+        beta = 0.8 - 0.6 * ramp.progress(passed)
+        boxes, lines = loss((0.0, 0.0), passed), loss((1.0, 1.0), passed)
+        assert abs(boxes - lines) > 1e-4
+        assert loss((0.8, 0.2), passed) == pytest.approx((1 - beta) * boxes + beta * lines, rel=1e-5)
+
+
+def test_interval_bounds_alone_pull_nothing_back(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("linear bounds were computed")
+
+    monkeypatch.setattr("hiercls_plugins.igrp.objective.Crown", refuse)
+    x, y, parts = torch.rand(5, 6), torch.arange(5), tuple(node(label) for label in range(5))
+    task, ramp = Task(x, y, x[:0], y[:0], parts, EVERYWHERE, tree=TREE), Ramp(0.1, 0.0, 0, 10)
+    network = nn.Sequential(nn.Linear(6, 5)).train()
+    for trainer in (Igrp(eps=0.1, beta=0.0, start_beta=0.0), IgrpUbs(eps=0.1, beta=0.0, start_beta=0.0)):
+        trainer.objective(ramp, task).loss(network, x, y, at(3.0))
+    with pytest.raises(AssertionError, match="were computed"):
+        Igrp(eps=0.1).objective(ramp, task).loss(network, x, y, at(3.0))
 
 
 def test_a_level_may_not_ask_for_more_than_its_parents():

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from hiercls.words.threats import Domain
 from hiercls_plugins.bounds.training.adversary import Adversary, outputs
-from hiercls_plugins.bounds.training.objective import Step, WorstCase, lowest_margins, worst_case
+from hiercls_plugins.bounds.training.fusion import margin_bounds
+from hiercls_plugins.bounds.training.objective import Step, WorstCase, worst_case
 from hiercls_plugins.bounds.training.ramp import Ramp
 
 Combination = Callable[[Step, torch.Tensor, float], torch.Tensor]
@@ -51,7 +52,8 @@ def losses(step: Step, logits: torch.Tensor, alpha: float) -> torch.Tensor:
 def margins(step: Step, logits: torch.Tensor, alpha: float) -> torch.Tensor:
     """CC-IBP: the cross-entropy of alpha m_IBP + (1 - alpha) m_adv, m the margins of the truth over each output."""
     attacked = logits.gather(1, step.y[:, None]) - logits
-    return F.cross_entropy(-(alpha * lowest_margins(step.features, step.y) + (1 - alpha) * attacked), step.y)
+    lowest, _ = margin_bounds(step.features, step.y)
+    return F.cross_entropy(-(alpha * lowest + (1 - alpha) * attacked), step.y)
 
 
 def powers(step: Step, logits: torch.Tensor, alpha: float) -> torch.Tensor:

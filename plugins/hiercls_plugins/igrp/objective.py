@@ -17,6 +17,7 @@ class GroupedWorstCase(WorstCase):
     """One term for each level of a tree.
 
     Args:
+        betas: the weight of CROWN-IBP at the start and at the end of the ramp.
         levels: (K, K) int64, the level at which two labels part; -1 on the diagonal.
         shares: the budget of each level as a share of the root's, from 1 down; 0 for clean margins.
         best_case: whether a term sees the other levels at their best case, instead of at margin 0.
@@ -28,13 +29,13 @@ class GroupedWorstCase(WorstCase):
         domain: Domain,
         regularisation: float,
         l1: float,
-        beta: float,
+        betas: tuple[float, float],
         levels: torch.Tensor,
         shares: Sequence[float],
         best_case: bool,
     ):
         super().__init__(ramp, domain, regularisation, l1)
-        self.beta = beta
+        self.betas = betas
         self.levels = levels
         self.shares = tuple(shares)
         self.best_case = best_case
@@ -57,7 +58,8 @@ class GroupedWorstCase(WorstCase):
             box = around(step.x, share * step.budget, step.domain)
             features = step.bounded.features(box, step.statistics, keep=True)
         lowest, highest = margin_bounds(features, step.y)
-        beta = 1 - (1 - self.beta) * step.progress
+        start, end = self.betas
+        beta = start + (end - start) * step.progress
         total = lowest.new_zeros(())
         for mask in masks:
             if beta < 1:

@@ -26,7 +26,9 @@ class Igrp(BoundTrainer):
     Attributes:
         eps: the budget at the root.
         inner: the budgets of the levels below; the last one serves all deeper levels. None is above the one before.
-        beta: the weight of CROWN-IBP at the end of the ramp; it starts at 1.
+        beta: the weight of CROWN-IBP at the end of the ramp.
+        start_beta: its weight at the start of the ramp. With 0 at both ends interval bounds alone are computed, at
+            less than half the cost.
     """
 
     uses_tree: ClassVar[bool] = True
@@ -34,6 +36,7 @@ class Igrp(BoundTrainer):
 
     inner: tuple[float, ...] = Field(default=(0.0,), min_length=1)
     beta: float = Field(default=0.0, ge=0, le=1)
+    start_beta: float = Field(default=1.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _parents_are_as_robust(self) -> "Igrp":
@@ -56,9 +59,8 @@ class Igrp(BoundTrainer):
             raise ConfigurationError(f"igrp: {why_not or FLAT}")
         levels = parting_levels(task.tree, [min(part) for part in task.parts], len(self.inner))
         budgets = tuple(budget / self.eps for budget in (self.eps, *self.inner))
-        return GroupedWorstCase(
-            ramp, task.domain, self.regularisation, self.l1, self.beta, levels, budgets, self.best_case
-        )
+        betas = self.start_beta, self.beta
+        return GroupedWorstCase(ramp, task.domain, self.regularisation, self.l1, betas, levels, budgets, self.best_case)
 
     def certifier(self) -> Mapping[str, Mapping[str, Any]]:
         return {"crown-ibp": {}}

@@ -11,6 +11,7 @@ from hiercls.words.threats import Domain
 from hiercls_plugins.bounds.bounded import Bounded, Features, Statistics
 from hiercls_plugins.bounds.boxes import Box, around
 from hiercls_plugins.bounds.rules import MATRICES
+from hiercls_plugins.bounds.training.fusion import margin_bounds
 from hiercls_plugins.bounds.training.ramp import Ramp
 from hiercls_plugins.bounds.training.regulariser import penalty
 
@@ -99,13 +100,7 @@ class WorstCase(Stateless):
 
 def worst_case(features: Features, y: torch.Tensor) -> torch.Tensor:
     """The cross-entropy of the least favourable logits: 0 for the truth, minus the lowest margin for each other."""
-    return F.cross_entropy(-lowest_margins(features, y), y)
-
-
-def lowest_margins(features: Features, y: torch.Tensor) -> torch.Tensor:
-    """Interval lower bounds of y_truth - y_j, (N, K), 0 at the truth."""
-    identity = torch.eye(len(features.weight), dtype=features.weight.dtype, device=y.device)
-    return features.lowest(identity[y][:, None, :] - identity)
+    return F.cross_entropy(-margin_bounds(features, y)[0], y)
 
 
 def absolute_weights(network: torch.nn.Module) -> torch.Tensor:
