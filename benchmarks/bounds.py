@@ -34,7 +34,7 @@ from hiercls.verbs.train import train
 from hiercls.whole.runs import open_run
 from hiercls.wiring.registry import Registry
 from hiercls.words.threats import Domain
-from hiercls_plugins.architectures.plain import SMALL, convolutional
+from hiercls_plugins.architectures.components import CnnSmall
 from hiercls_plugins.bounds.training.initial import draw_fast_weights
 from hiercls_plugins.bounds.training.objective import WorstCase
 from hiercls_plugins.bounds.training.ramp import Ramp
@@ -136,7 +136,7 @@ def cross_entropy(network: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) ->
 
 def fresh(outputs: int) -> torch.nn.Module:
     torch.manual_seed(0)
-    network = convolutional((1, 28, 28), outputs, SMALL, 160, batch_norm=True, normalize=None).train()
+    network = CnnSmall().build((1, 28, 28), outputs).train()
     draw_fast_weights(network, torch.Generator().manual_seed(0))
     return network
 

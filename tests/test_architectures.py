@@ -38,6 +38,9 @@ def test_a_state_dict_is_the_whole_state(architecture):
 def test_the_small_network_has_the_published_number_of_parameters():
     assert parameters(CnnSmall().build((1, 28, 28), 2)) == 260_274
     assert parameters(CnnSmall(batch_norm=False).build((1, 28, 28), 2)) == 260_274 - 2 * (16 + 32 + 160)
+    wide = CnnSmall(maps=(32, 64), width=76).build((1, 28, 28), 10)
+    by_hand = 32 * 17 + 64 * (32 * 16 + 1) + 76 * (64 * 49 + 1) + 10 * 77 + 2 * (32 + 64 + 76)
+    assert parameters(wide) == by_hand == 272_902
 
 
 def test_the_seven_layer_network_has_five_convolutions_and_two_dense_layers():

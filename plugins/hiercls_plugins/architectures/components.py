@@ -45,20 +45,22 @@ class Mlp(Architecture):
 
 
 class CnnSmall(Architecture):
-    """Convolutions of 16 and 32 maps (4x4, stride 2), one dense layer of `width`, and the outputs.
+    """Two convolutions of `maps` (4x4, stride 2), one dense layer of `width`, and the outputs.
 
-    The small network of Gowal et al. 2018 and Zhang et al. 2020 with batch norm after every hidden layer, as in
-    Shi et al. 2021: 260,274 parameters on 28x28 grey images with two outputs.
+    By default the small network of Gowal et al. 2018 and Zhang et al. 2020 with batch norm after every hidden layer,
+    as in Shi et al. 2021: 260,274 parameters on 28x28 grey images with two outputs.
     """
 
+    maps: tuple[Width, Width] = (16, 32)
     width: Width = 160
     batch_norm: bool = True
     normalize: Normalize | None = None
 
     def build(self, shape: tuple[int, ...], outputs: int) -> "torch.nn.Module":
-        from hiercls_plugins.architectures.plain import SMALL, convolutional
+        from hiercls_plugins.architectures.plain import Convolution, convolutional
 
-        return convolutional(shape, outputs, SMALL, self.width, self.batch_norm, self.normalize)
+        convolutions = [Convolution(maps, 4, 2) for maps in self.maps]
+        return convolutional(shape, outputs, convolutions, self.width, self.batch_norm, self.normalize)
 
 
 class Cnn7(Architecture):

@@ -16,7 +16,6 @@ class Convolution(NamedTuple):
     stride: int
 
 
-SMALL = (Convolution(16, 4, 2), Convolution(32, 4, 2))
 SEVEN = (
     Convolution(64, 3, 1),
     Convolution(64, 3, 1),
