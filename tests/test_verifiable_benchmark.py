@@ -96,6 +96,18 @@ def test_a_mark_stands_only_where_the_data_are_the_same():
     assert not any("lower" in line for line in unmarked)
 
 
+def test_a_flat_row_below_by_the_tighter_rule_alone_has_a_mark_of_its_own():
+    row = {**ROW, "name": "IGRP", "figures": [(12.0, 9.0, 15.0)], "hours left": 0.0}
+    flat = {**SETTING, "flat rule": True}
+    lines = {each: table({**flat, "rows": [{**row, "tighter": [each]}]}) for each in (14.0, 14.05)}
+    assert any(line.startswith("| IGRP† |") for line in lines[14.0])
+    assert any(line.startswith("| IGRP |") for line in lines[14.05]), "14.05 is not strictly lower"
+    both = table({**flat, "rows": [{**row, "figures": [(12.0, 9.0, 14.0)], "tighter": [13.0]}]})
+    assert any(line.startswith("| IGRP\\* |") for line in both)
+    worse = table({**flat, "rows": [{**row, "figures": [(12.0, 9.9, 15.0)], "tighter": [13.0]}]})
+    assert any(line.startswith("| IGRP |") for line in worse), "another column is not lower"
+
+
 def test_a_spread_is_the_standard_deviation_over_seeds():
     assert spread([12.0]) == "12.00"
     assert spread([12.0, 14.0]) == f"13.00 ± {math.sqrt(2):.2f}"
