@@ -36,7 +36,7 @@ BUDGETS = (0.02, 0.05, 0.1, 0.2, 0.3)
 SEEDS = (0, 1, 2)
 
 BUILDERS = {
-    "searched": {"certified-gain": {"of": "flat"}},
+    "searched": {"certified-gain": {"of": "flat", "inputs": 20000}},
     "Ward": {"agglomerative": {"of": "flat"}},
     "average": {"agglomerative": {"of": "flat", "linkage": "average"}},
 }
