@@ -441,4 +441,6 @@ def test_progress_goes_to_stderr_with_what_is_left(capsys: pytest.CaptureFixture
         "flat · 1 of 4 · loss 0.5 · 1:15 left",
         "flat · 4 of 4 · loss 0.25",
     ]
+    progress(1, 1, verb="certify", **{"certified at 0.25": 8 / 15})
+    assert capsys.readouterr().err == "certify · 1 of 1 · certified at 0.25 53.33%\n"
     assert clock(59.6) == "1:00"

@@ -45,6 +45,9 @@ def test_each_verb_does_its_part_and_says_so(here, capsys):
     code, out, _ = call(capsys, "evaluate", "small.yaml")
     assert code == 0
     assert "of 355 inputs right" in out
+    of_nodes = [line for line in out.splitlines() if line.startswith("  ")]
+    assert [line.partition(":")[0].strip() for line in of_nodes] == ["root", "low", "high"]
+    assert [line.endswith("given its branch") for line in of_nodes] == [False, True, True]
     assert call(capsys, "certify", "small.yaml")[:2] == (0, "20 of 20 inputs are certified\n")
     code, out, _ = call(capsys, "audit", "small.yaml")
     assert code == 0

@@ -8,6 +8,9 @@ import click
 TERMINAL_SECONDS = 0.2
 LOG_SECONDS = 30.0
 
+SHARES = ("accuracy", "certified at")
+"""How the names of numbers begin that are shown in percent."""
+
 
 class TerminalProgress:
     """One line that is rewritten on a terminal; elsewhere a line now and then.
@@ -51,7 +54,7 @@ class TerminalProgress:
         figures = [f"{_amount(done)} of {_amount(total)}"]
         for name, fact in facts.items():
             if name != "draws":
-                figures.append(f"{name} {fact:.4g}")
+                figures.append(f"{name} {fact:.2%}" if name.startswith(SHARES) else f"{name} {fact:.4g}")
             elif seconds > 0:
                 figures.append(f"{fact / seconds:,.0f} draws/s")
         return [*figures, f"{clock(left)} left"] if left and done < total else figures

@@ -226,7 +226,7 @@ def _described(recipe: "Recipe", component: "Component | None") -> str:
 
 
 def _words(options: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {_value(value)}" for name, value in options.items())
+    return ", ".join(name if value == {} else f"{name} {_value(value)}" for name, value in options.items())
 
 
 def _value(value: Any) -> str:

@@ -25,5 +25,7 @@ def evaluate(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: 
         click.echo(f"{name}: {right} of {facts['inputs']} inputs right, {sets} abstained")
         nodes = facts["nodes"]
         assert isinstance(nodes, dict)
+        root = next(iter(nodes))
         for node, share in nodes.items():
-            click.echo(f"  {node}: " + ("no input comes" if share is None else f"{share:.2%} right, given its branch"))
+            given = "" if node == root else ", given its branch"
+            click.echo(f"  {node}: " + ("no input comes" if share is None else f"{share:.2%} right{given}"))

@@ -24,5 +24,5 @@ def status(path: Path, runs: Path, allow_plugins: bool, device: str, as_json: bo
     for heading in ("step", "name", "done", "of"):
         table.add_column(heading, justify="right" if heading in ("done", "of") else "left")
     for row in rows:
-        table.add_row(*("" if row[key] is None else str(row[key]) for key in ("kind", "name", "done", "of")))
+        table.add_row(*("–" if row[key] is None else str(row[key]) for key in ("kind", "name", "done", "of")))
     console().print(table)
