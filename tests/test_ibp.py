@@ -425,7 +425,7 @@ class Wayward(nn.Module):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("random", "lie outside their bounds"),
+        ("random", "traced again, as it is deployed, the network has other operations or numbers"),
         ("drifts", "change when a pass is repeated"),
         ("swaps", "depend on other rows of the batch"),
         ("swaps where rows are bright", "depend on other rows of the batch"),

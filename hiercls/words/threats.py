@@ -81,6 +81,10 @@ class Threat:
         for budget in self.budgets:
             if not 0 < budget < float("inf"):
                 raise ConfigurationError(f"threat.budgets: {budget!r} is not a positive finite number")
+        names = [f"{budget:g}" for budget in self.budgets]  # figures are told by them
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigurationError(f"threat.budgets: {name} stands there more than once, to six digits")
 
     def identity(self) -> list[object]:
         """What the threat is, in full, for a key; texts round."""

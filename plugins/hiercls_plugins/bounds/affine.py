@@ -24,7 +24,7 @@ def weighted(x: Box, apply: Weighted, weight: torch.Tensor, bias: torch.Tensor |
     centre = apply(x.centre, weight, bias)
     if not rounding:
         return Box(centre, apply(x.radius, weight.abs(), None))
-    growth = rounding.growth(weight[0].numel())
+    growth = rounding.growth(weight[0].numel() if weight.dim() > 1 else weight.numel())
     spread = x.radius + growth * x.magnitude + TINY
     radius = apply(spread, weight.abs() + TINY, None if bias is None else growth * bias.abs())
     return rounding.widened(Box(centre, radius * (1 + growth)), 1, total=radius / growth)  # >= |W||v| + |b|
@@ -118,6 +118,8 @@ def multiply(rounding: Rounding, x: object, y: object) -> Box:
 def divide(rounding: Rounding, x: object, y: object) -> Box:
     if isinstance(y, Box):
         raise HierclsError("bounds: a division by an activation is not affine and has no rule")
+    if rounding and bool((torch.as_tensor(y).abs() < 2.0**-126).any()):
+        raise HierclsError("bounds: a division by less than the smallest normal float32 has no rule")
     return multiply(rounding, x, 1 / y)  # type: ignore[operator]
 
 

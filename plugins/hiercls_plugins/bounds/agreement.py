@@ -1,6 +1,6 @@
 """Whether the deployed network is the function that was bounded, tried once on random points."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -12,7 +12,7 @@ from hiercls_plugins.bounds.boxes import Box
 def require_agreement(network: Callable[[torch.Tensor], torch.Tensor], box: Box, points: torch.Tensor) -> None:
     """Refuse a network that does what its trace does not show: each row's outputs must lie within its bounds.
 
-    The pass is repeated, and made once more with every second row replaced by its neighbour.
+    The pass is repeated, and made again with some rows replaced, so that each row stays while each other one goes.
 
     Args:
         network: as deployed, in float32.
@@ -24,13 +24,14 @@ def require_agreement(network: Callable[[torch.Tensor], torch.Tensor], box: Box,
     """
     _require_inside(network(points), box, "lie outside their bounds: it computes what a trace does not show")
     _require_inside(network(points), box, "change when a pass is repeated")
-    mixed = points.clone()
-    mixed[1::2] = points[::2]
-    _require_inside(network(mixed)[::2], Box(box.centre[::2], box.radius[::2]), "depend on other rows of the batch")
+    for kept in _sides(len(points)):
+        mixed = _replaced(points, kept)
+        found = Box(box.centre[kept], box.radius[kept])
+        _require_inside(network(mixed)[kept], found, "depend on other rows of the batch")
 
 
 def require_rows_apart(bounds: Callable[[torch.Tensor], Box], points: torch.Tensor) -> None:
-    """Refuse bounds that let a row see its neighbours: they may not move when every second row may be anywhere.
+    """Refuse bounds that let a row see its neighbours: they may not move when other rows may be anywhere.
 
     Args:
         bounds: of the outputs, from one budget a row, (N,) float64, around `points`.
@@ -38,14 +39,30 @@ def require_rows_apart(bounds: Callable[[torch.Tensor], Box], points: torch.Tens
     Raises:
         HierclsError: they do.
     """
-    budgets = torch.zeros(len(points), dtype=torch.float64, device=points.device)
-    alone = bounds(budgets)
-    budgets[1::2] = 1 + 2 * points.double().abs().max()
-    beside = bounds(budgets)
-    moved = (beside.centre - alone.centre).abs() + (beside.radius - alone.radius).abs()
+    zeros = torch.zeros(len(points), dtype=torch.float64, device=points.device)
+    alone, anywhere = bounds(zeros), 1 + 2 * points.double().abs().max()
     finite = alone.centre.isfinite() & alone.radius.isfinite()
-    if bool((finite & ~(moved <= alone.radius / 2))[::2].any()):
-        raise HierclsError("bounds: the outputs depend on other rows of the batch; nothing can be certified")
+    for kept in _sides(len(points)):
+        beside = bounds(torch.where(kept.to(zeros.device), zeros, anywhere))
+        moved = (beside.centre - alone.centre).abs() + (beside.radius - alone.radius).abs()
+        if bool((finite & ~(moved <= alone.radius / 2))[kept].any()):
+            raise HierclsError("bounds: the outputs depend on other rows of the batch; nothing can be certified")
+
+
+def _sides(count: int) -> Iterator[torch.Tensor]:
+    """Choices of rows, (N,) bool: for any two rows one choice has the first and not the second.
+
+    The numbers of two rows differ in some binary digit; a choice is a digit and a value of it.
+    """
+    places = torch.arange(count)
+    for digit in range((count - 1).bit_length()):
+        for value in (0, 1):
+            yield (places >> digit) % 2 == value
+
+
+def _replaced(points: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """The points with all rows but some replaced by others."""
+    return torch.where(kept.view(-1, *(1,) * (points.dim() - 1)).to(points.device), points, points.roll(1, 0))
 
 
 def random_points(x: torch.Tensor, domain: Domain) -> torch.Tensor:

@@ -14,8 +14,15 @@ SMOOTH = 16
 
 
 def monotone(function: Callable[[torch.Tensor], torch.Tensor], x: Box, rounding: Rounding, roundings: int = 1) -> Box:
-    """A non-decreasing function, entrywise or a pooling maximum."""
-    return rounding.widened(between(function(x.lower), function(x.upper)), roundings)
+    """A non-decreasing function, entrywise or a pooling maximum.
+
+    A row that may have overflowed stays unbounded: a function whose values are bounded would hide it.
+    """
+    found = rounding.widened(between(function(x.lower), function(x.upper)), roundings)
+    if not rounding:
+        return found
+    finite = (x.centre.isfinite() & x.radius.isfinite()).flatten(1).all(dim=1)
+    return Box(found.centre, torch.where(finite.view(-1, *(1,) * (found.radius.dim() - 1)), found.radius, torch.inf))
 
 
 def relu(rounding: Rounding, x: Box, inplace: bool = False) -> Box:

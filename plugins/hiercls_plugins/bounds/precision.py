@@ -23,12 +23,13 @@ class FullPrecision(nn.Module):
 def full_precision(device: str) -> Iterator[None]:
     """Sums in the precision of their terms, in this context alone.
 
-    cuDNN is off: it may choose a Winograd or FFT convolution, whose error is not that of a sum.
+    cuDNN and NNPACK are off: they may choose a Winograd or FFT convolution, whose error is not that of a sum.
     """
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
-        with torch.autocast(device, enabled=False), torch.backends.cudnn.flags(enabled=False):
+        cudnn, nnpack = (backend.flags(enabled=False) for backend in (torch.backends.cudnn, torch.backends.nnpack))
+        with torch.autocast(device, enabled=False), cudnn, nnpack:
             yield
     finally:
         torch.set_float32_matmul_precision(allowed)

@@ -60,7 +60,8 @@ class BoundProver(Pointwise):
         """Refuse, before the first claim on inputs of a shape, a network whose bounds are not its own."""
         if x.shape in self._tried:
             return
-        require_plain_trace(self.bounded.network, self.bounded.graph, x.shape[1:])
+        assert isinstance(network, FullPrecision)
+        require_plain_trace(self.bounded.network, self.bounded.graph, x.shape[1:], network.network)
         points = random_points(x, self.domain)
 
         def bounds(budgets: torch.Tensor) -> Box:

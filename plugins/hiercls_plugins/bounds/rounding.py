@@ -43,6 +43,8 @@ class Rounding:
     def growth(self, terms: int) -> float:
         """The relative error of a sum of `terms` products."""
         steps = (terms + SPARE) * self.unit
+        if steps >= 0.5:
+            raise HierclsError("bounds: a sum of so many terms has no error bound in float32")
         return steps / (1 - steps)
 
     def widened(self, box: Box, roundings: int, total: torch.Tensor | None = None) -> Box:

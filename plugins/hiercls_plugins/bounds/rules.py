@@ -37,7 +37,8 @@ def _layer(function: FunctionRule, *attributes: str) -> LayerRule:
 def _pad(rounding: Rounding, x: Box, pad: Any, mode: str = "constant", value: float | None = None) -> Box:
     if mode != "constant":
         return x.moved(lambda v: F.pad(v, pad, mode))
-    return Box(F.pad(x.centre, pad, value=value or 0.0), F.pad(x.radius, pad))
+    filled = value or 0.0
+    return Box(F.pad(x.centre, pad, value=filled), F.pad(x.radius, pad, value=2 * rounding.unit * abs(filled)))
 
 
 def _average_pool(
@@ -51,7 +52,8 @@ def _average_pool(
     divisor_override: int | None = None,
 ) -> Box:
     require_divisor(divisor_override)
-    terms = prod(kernel_size) if isinstance(kernel_size, tuple) else kernel_size**2
+    sides = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size,)
+    terms = prod(sides) if len(sides) == 2 else sides[0] ** 2
     options = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     return affine.average(lambda v: F.avg_pool2d(v, *options), terms, x, rounding)
 
@@ -65,7 +67,7 @@ def require_divisor(divisor: int | None) -> None:
 
 
 def _adaptive_pool(rounding: Rounding, x: Box, output_size: Any) -> Box:
-    terms = x.centre[0, 0].numel()
+    terms = x.centre[0].numel()
     return affine.average(lambda v: F.adaptive_avg_pool2d(v, output_size), terms, x, rounding)
 
 

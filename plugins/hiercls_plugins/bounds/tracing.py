@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from hiercls.words.errors import HierclsError
@@ -17,10 +18,12 @@ def trace(network: nn.Module) -> fx.Graph:
     """The operations of a network from its one input to its one output, every one of them with a rule.
 
     Raises:
-        HierclsError: the network cannot be traced, an operation on its input has no rule, or a layer, a constant
-            or an operation in place does what a trace does not show; names it.
+        HierclsError: the network cannot be traced, an operation on its input has no rule, or a layer, a constant,
+            a hook or an operation in place does what a trace does not show; names it.
     """
     _refuse_hooks(network)
+    if type(network).__call__ is not nn.Module.__call__ and not isinstance(network, fx.GraphModule):
+        raise HierclsError(f"bounds: {type(network).__name__} has a __call__ of its own; it cannot be bounded")
     try:
         graph = _Tracer().trace(network)
     except (fx.proxy.TraceError, TypeError) as error:
@@ -93,8 +96,22 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return type(m) in LAYERS or super().is_leaf_module(m, module_qualified_name)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._autocast = _autocast()
+
+    def create_node(self, *arguments: Any, **options: Any) -> fx.Node:
+        if _autocast() != self._autocast:
+            raise HierclsError("bounds: the network changes the precision of autocast; it cannot be bounded")
+        return super().create_node(*arguments, **options)
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return Overwritable(node, self)
+
+
+def _autocast() -> tuple[bool, ...]:
+    """Where autocast is on; training may compute its loss in it."""
+    return tuple(torch.is_autocast_enabled(device) for device in ("cpu", "cuda"))
 
 
 def _attribute(network: nn.Module, path: str) -> Any:
@@ -106,6 +123,8 @@ def _attribute(network: nn.Module, path: str) -> Any:
 
 def _refuse_hooks(network: nn.Module) -> None:
     """A hook or a replaced forward changes what a layer computes, and no trace of its kind shows it."""
+    if nn.modules.module._global_forward_hooks or nn.modules.module._global_forward_pre_hooks:
+        raise HierclsError("bounds: a hook on all modules changes what layers compute; it cannot be bounded")
     for name, layer in network.named_modules():
         if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
             place = f"{type(layer).__name__} at {name!r}"

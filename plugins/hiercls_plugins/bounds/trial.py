@@ -9,7 +9,7 @@ from torch import fx, nn
 from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds.operations import operation
 from hiercls_plugins.bounds.rounding import FLOAT32, TINY
-from hiercls_plugins.bounds.tracing import Environment, evaluate, moved_by_input, plain
+from hiercls_plugins.bounds.tracing import Environment, evaluate, moved_by_input, plain, trace
 
 COUNTS = (3, 5)
 """Numbers of rows that a pass is tried with: an axis of one of these lengths by chance does not have both."""
@@ -19,16 +19,19 @@ ROUNDINGS = 2
 
 
 @torch.no_grad()
-def require_plain_trace(network: nn.Module, graph: fx.Graph, shape: torch.Size) -> None:
+def require_plain_trace(network: nn.Module, graph: fx.Graph, shape: torch.Size, deployed: nn.Module) -> None:
     """Refuse what interval and linear bounds would silently get wrong.
 
     Every tensor that depends on the input must have one row an input along its first axis, whatever their number:
     operations keep rows apart only there. A tensor that does not depend on the input is computed in float64 by the
-    bounds and in float32 by the deployed network, and must be the same in both to ROUNDINGS.
+    bounds and in float32 by the deployed network, and must be the same in both to ROUNDINGS. So must be the
+    operations themselves: a network may read its weights while it is traced.
 
     Args:
         network: in float64 and in eval mode.
+        graph: its operations.
         shape: of one input.
+        deployed: the network in the precision that it is deployed in, in eval mode.
 
     Raises:
         HierclsError: names the operation.
@@ -36,13 +39,16 @@ def require_plain_trace(network: nn.Module, graph: fx.Graph, shape: torch.Size) 
     moved = frozenset(moved_by_input(graph))
     values = [_values(network, graph, torch.zeros(count, *shape, dtype=torch.float64)) for count in COUNTS]
     for node in graph.nodes:
-        if node in moved and any(_misplaced(found[node], count) for found, count in zip(values, COUNTS, strict=True)):
+        if node in moved and any(_misplaced(each[node], count) for each, count in zip(values, COUNTS, strict=True)):
             raise HierclsError(
                 f"bounds: {operation(network, node)} moves the batch from the first axis; it cannot be bounded"
             )
-    deployed = _values(deepcopy(network).float(), graph, torch.zeros(COUNTS[0], *shape))
+    own = deepcopy(deployed)  # a pass may move what a network keeps
+    if str(trace(own)) != str(graph):
+        raise HierclsError("bounds: traced again, as it is deployed, the network has other operations or numbers")
+    found = _values(own, graph, torch.zeros(COUNTS[0], *shape))
     for node in graph.nodes:
-        if node.op.startswith("call") and node not in moved and _strays(values[0][node], deployed[node]):
+        if node.op.startswith("call") and node not in moved and _strays(values[0][node], found[node]):
             raise HierclsError(
                 f"bounds: {operation(network, node)} makes a constant that float32 rounds more than twice; store it in "
                 "a buffer"
@@ -69,7 +75,9 @@ def _misplaced(value: Any, count: int) -> bool:
 
 
 def _strays(exact: Any, deployed: Any) -> bool:
-    if not isinstance(exact, torch.Tensor) or not exact.is_floating_point():
+    if not isinstance(exact, torch.Tensor):
         return False
+    if not exact.is_floating_point():
+        return not torch.equal(exact, deployed)
     allowed = ROUNDINGS * (1 + FLOAT32.unit) * FLOAT32.unit * exact.abs() + TINY
     return not bool(((deployed.double() - exact).abs() <= allowed).all())
