@@ -129,6 +129,14 @@ def test_a_row_may_read_no_other_row_however_far_away(step):
         require_rows_apart(bounds, points)
 
 
+def test_outputs_outside_their_bounds_are_refused():
+    points = torch.rand(4, 2, generator=torch.Generator().manual_seed(0))
+    box = Box(points.double(), torch.full((4, 2), 0.5, dtype=torch.float64))
+    require_agreement(lambda x: x + 0.4, box, points)
+    with pytest.raises(HierclsError, match="lie outside their bounds"):
+        require_agreement(lambda x: x + 0.6, box, points)
+
+
 def test_rows_that_are_apart_pass():
     points = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
     box = Box(points[:, :2].double(), torch.full((6, 2), 1e-6, dtype=torch.float64))

@@ -1,6 +1,6 @@
 """The crown-ibp certifier."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hiercls.contracts.context import Context
 from hiercls.values.heads import Head
@@ -20,6 +20,8 @@ class CrownIbpCertifier(BoundCertifier):
     of the three is always the best. Linear bounds need not grow worse with the budget, so a radius is a budget that
     was tested, and `precision` speaks of the neighbouring test that failed.
     """
+
+    revision: ClassVar[int] = 2
 
     def deploy(self, network: "torch.nn.Module", heads: tuple[Head, ...], view: str, context: Context) -> "Prover":
         from hiercls_plugins.crown_ibp.prover import CrownProver

@@ -19,7 +19,7 @@ class IbpCertifier(BoundCertifier):
     that runs in float32.
     """
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     def deploy(self, network: "torch.nn.Module", heads: tuple[Head, ...], view: str, context: Context) -> "Prover":
         from hiercls_plugins.ibp.prover import IntervalProver
