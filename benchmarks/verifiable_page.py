@@ -19,7 +19,12 @@ def page(outcome: Mapping[str, Any], notes: str | None) -> str:
         outcome: the command, the settings with their rows, and the environment.
         notes: what remains to the published figures, and why; None for nothing written yet.
     """
-    lines = [f"# {outcome['title']}", "", "Made by this command, and no other figure stands here:", ""]
+    lines = [
+        f"# {outcome['title']}",
+        "",
+        "Made by this command, on one day after another; what stems from an earlier one is named:",
+        "",
+    ]
     lines += [f"    {outcome['command']}", "", outcome["preface"], ""]
     for setting in outcome["settings"]:
         lines += [*table(setting), ""]
@@ -44,7 +49,7 @@ def table(setting: Mapping[str, Any]) -> list[str]:
         if row["published"]:
             figures = " | ".join(f"{figure:.2f}" for figure in row["published"])
             blank = " |" * len(extra)
-            lines.append(f"| published, {row['name']} | | {figures} |{blank} |")
+            lines.append(f"| published, {row['against']} | | {figures} |{blank} |")
     return [*lines, "", *_below(setting)]
 
 

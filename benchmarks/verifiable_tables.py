@@ -161,6 +161,7 @@ class Table:
         left = costs.estimate([each for cell in cells for each in cell.left], known)
         return {
             "name": row.name,
+            "against": row.against or row.name,
             "published": row.published,
             "asked seeds": len(self.seeds),
             "seeds": [cell.seed for cell in done],

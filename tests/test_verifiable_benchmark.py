@@ -28,6 +28,7 @@ from verifiable_truth import beats_all_outside  # noqa: E402
 SMALL, LARGER = Kind("small", "CrownIbp"), Kind("larger", "CrownIbp")
 ROW = {
     "name": "Mixed NDT",
+    "against": "Mixed NDT",
     "published": (12.74, 9.74, 14.05),
     "asked seeds": 3,
     "figures": [],
