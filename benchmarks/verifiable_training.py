@@ -177,11 +177,11 @@ def preface(bench: Bench) -> str:
         return f"A trial of {bench.epochs} epochs, for its seconds. No row is shown of it."
     return (
         "Percent of the whole test split; mean and standard deviation over seeds. Verified: by interval bounds or, "
-        "where they fail, by CROWN-IBP bounds of the networks as they run in float32. All networks have batch norm, and "
-        "robust ones start from the weights of fast IBP; epochs and seconds stand in the JSON file. A tree is in the wrong group, or not "
-        "certified there, at its root. A flat network is held to the paper's rule: the true label itself beats every "
-        "label outside its group; by the tighter rule some label beats each of them. Intra-group: wrong, or not "
-        "certified, at the splits below the root; last splits of two labels are not counted."
+        "where they fail, by CROWN-IBP bounds of the networks as they run in float32. All networks have batch norm, "
+        "and robust ones start from the weights of fast IBP; epochs and seconds stand in the JSON file. A tree is in "
+        "the wrong group, or not certified there, at its root. A flat network is held to the paper's rule: the true "
+        "label itself beats every label outside its group; by the tighter rule some label beats each of them. "
+        "Intra-group: wrong, or not certified, at the splits below the root; last splits of two labels are not counted."
     )
 
 
