@@ -233,6 +233,17 @@ def test_check_says_what_a_yaml_means(call: Call) -> None:
     assert "vehicles 1 restricted from flat votes (sigma 0.25) image" in lines
 
 
+def test_check_shows_what_was_written_of_a_schedule_against_the_trainer_that_has_it(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("""\
+data: {dataset: digits}
+threat: {norm: linf}
+nodes: {root: {architecture: linear, trainer: {ibp: {eps: 0.1, schedule: {rate: 1e-3, epochs: 30}}}}}
+""")
+    code, out, _ = call("check", "x.yaml")
+    assert code == 0
+    assert "linear, ibp (eps 0.1, schedule (epochs 30, rate 0.001))" in out
+
+
 def test_check_shows_unnamed_groups_and_warnings_as_they_are(call: Call, tmp_path: Path) -> None:
     groups = "[[cat, dog, bird], [airplane, ship, 1]]"
     text = GOOD.replace("{living: [cat, dog, bird], vehicles: [airplane, ship, 1]}", groups)

@@ -210,12 +210,41 @@ def test_an_interrupt_ends_with_130_and_the_command_that_goes_on(here):
     assert "20 of 20 inputs are certified" in ended.stdout
 
 
+GROWN = """
+name: grown
+data: {dataset: digits, held_out: 200}
+threat: {norm: linf, budgets: [0.05]}
+networks: {flat: {architecture: linear, trainer: {standard: {schedule: {epochs: 1}}}}}
+tree: {build: {certified-gain: {of: flat, restarts: 0}}}
+nodes: {all: {restrict: flat, certifier: ibp}}
+"""
+
+
+def test_why_a_derived_tree_is_this_one_is_told_when_it_is_grown_and_below_it(here, capsys):
+    Path("grown.yaml").write_text(GROWN)
+    code, _, error = call(capsys, "train", "grown.yaml")
+    assert code == 0
+    why = "expected certified information gain on 200 held-out examples, at 0.05: "
+    (told,) = [line for line in error.splitlines() if line.startswith(f"tree: {why}")]
+    assert why not in call(capsys, "train", "grown.yaml")[2], "it was grown already"
+    code, out, _ = call(capsys, "tree", "grown.yaml")
+    assert code == 0
+    assert out.startswith("root\n├─ ")
+    assert out.endswith(f"\n\n{told.removeprefix('tree: ')}\n")
+    assert why not in call(capsys, "tree", "grown.yaml", "--freeze")[1]
+    assert json.loads(call(capsys, "tree", "grown.yaml", "--format", "json")[1])
+
+
 def test_plugins_explain_says_what_a_component_does_and_its_options(here, capsys):
     code, out, _ = call(capsys, "plugins", "--explain", "ibp")
     assert code == 0
     assert "trainer ibp" in out
     assert "certifier ibp" in out
     assert "eps: required" in out
+    assert "  kappa: default 0.5\n    the clean weight at the end of the ramp; it starts at 1.\n" in out
+    assert "      epochs: passes over the training examples.\n" in out
+    assert "  smallest: default 0.0001\n    radii below it are reported as 0, in units of the view.\n" in out
+    assert "Attributes:" not in out
     code, out, _ = call(capsys, "plugins", "--explain", "ibp", "--json")
     assert json.loads(out)["trainer"]["properties"]["kappa"]["default"] == 0.5
     code, _, error = call(capsys, "plugins", "--explain", "ibpp")

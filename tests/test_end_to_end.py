@@ -94,6 +94,8 @@ def test_one_command_trains_certifies_audits_and_reports(opened):
     assert bool((root.own > 0).any())
     leaf = found.systems[0].certificates.nodes[run.tree.decisions[1]]
     assert float(leaf.radii.max()) == 0.0
+    trained = "ibp (eps 0.05, ramp [1.0, 4.0], schedule (epochs 8, batch 32))"
+    assert found.systems[0].nodes[0].decides == f"retrained mlp (hidden [32]), {trained}"
 
 
 def test_the_same_command_again_redoes_nothing(opened):

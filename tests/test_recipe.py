@@ -562,12 +562,24 @@ def test_a_star_stands_for_one_name_and_two_stars_for_any_number(load) -> None:
 def test_a_selector_that_matches_nothing_is_told(load) -> None:
     nodes = "{all: {architecture: tiny, trainer: standard}, livin: {init: x}, level 7: {}, root/living: {}}"
     assert problems(load, minimal(tree=f"{{groups: {GROUPS}}}", nodes=nodes)) == [
-        "x.yaml:3:55 nodes.livin: matches no node of the tree; did you mean 'living'?",
+        "x.yaml:3:55 nodes.livin: matches no node of the tree, whose levels are 0 to 2; did you mean 'living'?",
         "x.yaml:3:69 nodes.livin.init: no network is named 'x'; there are none",
-        "x.yaml:3:73 nodes.level 7: matches no node of the tree; to be named are all, inner, last, living, "
-        "living/pets, root, vehicles",
-        "x.yaml:3:86 nodes.root/living: matches no node of the tree; did you mean 'living'?",
+        "x.yaml:3:73 nodes.level 7: matches no node of the tree, whose levels are 0 to 2; to be named are all, inner, "
+        "last, living, living/pets, root, vehicles",
+        "x.yaml:3:86 nodes.root/living: matches no node of the tree, whose levels are 0 to 2; did you mean 'living'?",
     ]
+
+
+def test_no_selector_is_offered_that_matches_nothing_either(load) -> None:
+    text = minimal(tree=f"{{groups: {GROUPS}, truncate: {{depth: 1}}}}", nodes="{all: {restrict: flat}, inner: {}}")
+    assert problems(load, text)[-1] == (
+        "x.yaml:3:32 nodes.inner: matches no node of the tree, whose levels are 0 to 1; to be named are all, last, "
+        "living, root, vehicles"
+    )
+    flat = minimal(nodes="{all: {restrict: flat}, inners: {}}")
+    assert problems(load, flat)[-1] == (
+        "x.yaml:3:32 nodes.inners: matches no node of the tree, whose only level is 0; to be named are all, last, root"
+    )
 
 
 def test_unnamed_groups_are_selected_by_their_labels(load) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hiercls.contracts.components import Component
 from hiercls.values.records import read_json
 from hiercls.verbs.assembly import Assembly, assembled, certified, finished_inputs
 from hiercls.verbs.audit import kept_audit
@@ -17,6 +16,7 @@ from hiercls.whole.classifier import Classifier
 from hiercls.whole.plan import Plan
 from hiercls.whole.runs import Run, environment
 from hiercls.wiring.recipe import Recipe
+from hiercls.wiring.wording import described
 
 
 def report(run: Run) -> tuple[Findings, Path]:
@@ -92,19 +92,6 @@ def _decides(recipe: Recipe, planned: Plan, name: str) -> str:
     job = planned.jobs[name]
     how = f"the network {job.name}: " if job.name in recipe.networks else "retrained "
     return f"{how}{described(recipe, job.architecture)}, {described(recipe, job.trainer)}"
-
-
-def described(recipe: Recipe, component: Component) -> str:
-    """A component in words: its name in the YAML, and the options that differ from their defaults."""
-    (name,) = recipe.document(component)
-    options = component.model_dump(mode="json", exclude_defaults=True)
-    return f"{name} ({_options(options)})" if options else name
-
-
-def _options(options: Mapping[str, Any]) -> str:
-    """Options on one line; those of a nested value stand in its place."""
-    shown = (_options(value) if isinstance(value, Mapping) else f"{name} {value}" for name, value in options.items())
-    return ", ".join(shown)
 
 
 def _metrics(assembly: Assembly, systems: tuple[System, ...]) -> dict[str, dict[str, float]]:

@@ -87,7 +87,7 @@ def _train_named(address: Address, name: str) -> None:
 
 def _train_one(run: Run, step: Step, progress: Progress) -> bool:
     if step.kind == "tree":
-        return derive_tree(run)
+        return derive_tree(run, progress)
     networks = _networks(run)
     place = networks.place(step.name)
 
@@ -106,8 +106,8 @@ def _networks(run: Run) -> Networks:
     return run.networks(run.known_tree())
 
 
-def derive_tree(run: Run) -> bool:
-    """Grow the derived tree from its networks; False if it was there already."""
+def derive_tree(run: Run, progress: Progress = silent) -> bool:
+    """Grow the derived tree from its networks, and tell why it is this one; False if it was there already."""
     place = run.tree_place()
     builder = run.recipe.tree.build
     assert place is not None
@@ -122,6 +122,7 @@ def derive_tree(run: Run) -> bool:
     require_labels(grown.tree, run.data.labels)
     write_atomic(place.with_suffix(".txt"), grown.why + "\n")
     write_atomic(place, as_json(grown.tree))
+    progress(1, 1, verb="train", note=f"tree: {grown.why}")
     return True
 
 

@@ -61,6 +61,11 @@ class Run:
             return None
         return self.recipe.truncated(from_json(place.read_text()))
 
+    def why_tree(self) -> str | None:
+        """Why the derived tree is this one, in its builder's words; None for a written one or before it exists."""
+        place = None if self.recipe.tree.build is None else self.tree_place()
+        return place.with_suffix(".txt").read_text().strip() if place is not None and place.exists() else None
+
     def tree_place(self) -> Path | None:
         """Where the derived tree is kept; None while the networks that it needs are not trained."""
         builder = self.recipe.tree.build

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from hiercls.wiring.meanings import models_in
 from hiercls.wiring.problems import Problems, suggestion
 from hiercls.wiring.yaml_source import FRACTION, Located
 
@@ -145,13 +146,7 @@ def _models_at(cls: type[BaseModel], loc: Sequence[str | int]) -> list[type[Base
         named = [model for model in models if model.__name__ == part]
         held = [model.model_fields[str(part)].annotation for model in models if str(part) in model.model_fields]
         if held:
-            models = [model for annotation in held for model in _models_in(annotation)]
+            models = [model for annotation in held for model in models_in(annotation)]
         elif named:
             models = named
     return models
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]

@@ -55,12 +55,23 @@ def _glob(patterns: Sequence[str], names: Sequence[str]) -> bool:
 
 
 def unmatched(tree: LabelTree, nodes: Located, problems: Problems) -> None:
-    """Tell every selector that speaks of no node."""
-    known = [path_name(tree, node) for node in tree.decisions]
+    """Tell every selector that speaks of no node, and which there are that do."""
+    right = [selector for selector in _selectors(tree) if _speaks(selector, tree)]
+    deepest = max(tree.level(node) for node in tree.decisions)
+    levels = f"levels are 0 to {deepest}" if deepest else "only level is 0"
     for selector, entry in nodes.items.items():
-        if all(strength(selector, tree, node) is None for node in tree.decisions):
-            names = dict.fromkeys([*known, "all", "inner", "last"])
-            problems.at_key(entry, f"matches no node of the tree; {suggestion(selector, names, 'to be named')}")
+        if not _speaks(selector, tree):
+            told = f"matches no node of the tree, whose {levels}; {suggestion(selector, right, 'to be named')}"
+            problems.at_key(entry, told)
+
+
+def _selectors(tree: LabelTree) -> dict[str, None]:
+    """The words and the paths by which nodes may be named; a word may speak of none."""
+    return dict.fromkeys([*RESERVED, *(path_name(tree, node) for node in tree.decisions)])
+
+
+def _speaks(selector: str, tree: LabelTree) -> bool:
+    return any(strength(selector, tree, node) is not None for node in tree.decisions)
 
 
 def select(tree: LabelTree, nodes: Located, problems: Problems) -> dict[Node, Located]:

@@ -212,27 +212,17 @@ def _selectors(recipe: "Recipe") -> "Table":
 
 def _named(part: Any) -> str:
     """What an entry says under one key: a name, or a component with its options."""
+    from hiercls.wiring.wording import named, value_in_words
+
     if not isinstance(part, dict):
-        return _value(part)
-    return ", ".join(f"{name} ({_words(options)})" if options else name for name, options in part.items())
+        return value_in_words(part)
+    return ", ".join(named(name, options or {}) for name, options in part.items())
 
 
 def _described(recipe: "Recipe", component: "Component | None") -> str:
-    """A component in words: its name, and the options that differ from their defaults."""
-    if component is None:
-        return "none"
-    options = _words(component.model_dump(mode="json", exclude_defaults=True))
-    return f"{next(iter(recipe.document(component)))}{f' ({options})' if options else ''}"
+    from hiercls.wiring.wording import described
 
-
-def _words(options: dict[str, Any]) -> str:
-    return ", ".join(name if value == {} else f"{name} {_value(value)}" for name, value in options.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"({_words(value)})"
-    return value if isinstance(value, str) else f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+    return described(recipe, component)
 
 
 def _table(*headings: str) -> "Table":

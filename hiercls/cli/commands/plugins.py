@@ -10,7 +10,11 @@ from hiercls.cli.common import console, json_option, plugins_option, show_json
 from hiercls.words.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from hiercls.contracts.components import Component
     from hiercls.wiring.registry import Registry
+
+HELP_WIDTH = 110
+"""Columns of a text that explains an option."""
 
 
 @click.command()
@@ -50,8 +54,6 @@ def listing(registry: "Registry") -> dict[str, Any]:
 
 def _explain(registry: "Registry", name: str, as_json: bool) -> None:
     """The help and the options of every component of one name; a trainer and a certifier may share it."""
-    from inspect import getdoc
-
     found = [spec for spec in registry.specs() if spec.name == name]
     if not found:
         raise ConfigurationError(f"plugins: no component is called {name!r}; `hiercls plugins` lists them")
@@ -59,12 +61,25 @@ def _explain(registry: "Registry", name: str, as_json: bool) -> None:
         show_json({spec.kind: registry.get(spec.kind, name).model_json_schema() for spec in found})
         return
     for spec in found:
-        component = registry.get(spec.kind, name)
-        click.echo(f"{spec.kind} {name}\n\n{getdoc(component)}\n")
-        for option, field in component.model_fields.items():
-            default = None if field.is_required() else _as_yaml(field.get_default(call_default_factory=True))
-            click.echo(f"  {option}: {'required' if default is None else f'default {default}'}")
+        click.echo(f"{spec.kind} {name}\n")
+        _tell(registry.get(spec.kind, name))
         click.echo()
+
+
+def _tell(component: "type[Component]") -> None:
+    """What a component does, and of each option its default and its meaning; of a nested one's options the meaning."""
+    from hiercls.wiring.meanings import meanings, models_in, purpose
+
+    click.echo(f"{purpose(component)}\n")
+    meant = meanings(component)
+    for option, field in component.model_fields.items():
+        default = None if field.is_required() else _as_yaml(field.get_default(call_default_factory=True))
+        click.echo(f"  {option}: {'required' if default is None else f'default {default}'}")
+        if option in meant:
+            click.echo(click.wrap_text(meant[option], HELP_WIDTH, "    ", "    "))
+        for nested in models_in(field.annotation):
+            for name, meaning in meanings(nested).items():
+                click.echo(click.wrap_text(f"{name}: {meaning}", HELP_WIDTH, "      ", "        "))
 
 
 def _as_yaml(value: Any) -> str:

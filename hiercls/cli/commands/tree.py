@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 @runs_option
 @plugins_option
 def tree(path: Path, shape: str, freeze: bool, runs: Path, allow_plugins: bool) -> None:
-    """Draw the label tree; a derived one once its networks are trained."""
-    recipe = opened_recipe(path, allow_plugins)
-    found = recipe.written_tree() or opened_run(path, runs, allow_plugins).tree
+    """Draw the label tree; a derived one once its networks are trained, and below it why it is this one."""
+    found, why = opened_recipe(path, allow_plugins).written_tree(), None
+    if found is None:
+        run = opened_run(path, runs, allow_plugins)
+        found, why = run.tree, run.why_tree()
     click.echo(_frozen(found) if freeze else _shapes()[shape](found).rstrip("\n"))
+    if why is not None and shape == "text" and not freeze:
+        click.echo(f"\n{why}")
 
 
 def _shapes() -> "Mapping[str, Callable[[LabelTree], str]]":

@@ -33,7 +33,11 @@ class Linear(Architecture):
 
 
 class Mlp(Architecture):
-    """Dense layers with ReLU between them."""
+    """Dense layers with ReLU between them.
+
+    Attributes:
+        hidden: the outputs of each hidden layer.
+    """
 
     hidden: tuple[Width, ...] = (256, 256)
     normalize: Normalize | None = None
@@ -49,6 +53,11 @@ class CnnSmall(Architecture):
 
     By default the small network of Gowal et al. 2018 and Zhang et al. 2020 with batch norm after every hidden layer,
     as in Shi et al. 2021: 260,274 parameters on 28x28 grey images with two outputs.
+
+    Attributes:
+        maps: the output channels of each convolution.
+        width: the outputs of the dense layer.
+        batch_norm: whether batch norm follows every hidden layer.
     """
 
     maps: tuple[Width, Width] = (16, 32)
@@ -64,7 +73,12 @@ class CnnSmall(Architecture):
 
 
 class Cnn7(Architecture):
-    """Convolutions of 64, 64, 128 (stride 2), 128 and 128 maps (3x3), a dense layer of `width` (Shi et al. 2021)."""
+    """Convolutions of 64, 64, 128 (stride 2), 128 and 128 maps (3x3), a dense layer of `width` (Shi et al. 2021).
+
+    Attributes:
+        width: the outputs of the dense layer.
+        batch_norm: whether batch norm follows every hidden layer.
+    """
 
     width: Width = 512
     batch_norm: bool = True
@@ -77,7 +91,11 @@ class Cnn7(Architecture):
 
 
 class _ResNet(Architecture):
-    """Three stages of residual blocks with `width`, 2 `width` and 4 `width` maps."""
+    """Three stages of residual blocks with `width`, 2 `width` and 4 `width` maps.
+
+    Attributes:
+        width: the output channels of the first stage.
+    """
 
     blocks: ClassVar[int]
     width: Width = 16

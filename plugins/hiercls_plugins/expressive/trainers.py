@@ -37,13 +37,7 @@ class Expressive(AdversarialTrainer):
 
 
 class MtlIbp(Expressive):
-    """Fit a network on alpha L_IBP + (1 - alpha) L_adv (De Palma et al. 2024, MTL-IBP).
-
-    Attributes:
-        alpha: the weight of the bounds; 1 is IBP, near 0 adversarial training.
-        kappa: the clean weight at the end of the ramp.
-        attack_steps, attack_step: gradients that each attack takes, and the length of one as a share of the radius.
-    """
+    """Fit a network on alpha L_IBP + (1 - alpha) L_adv (De Palma et al. 2024, MTL-IBP)."""
 
     def combination(self) -> "Combination":
         from hiercls_plugins.expressive.losses import losses
@@ -52,13 +46,7 @@ class MtlIbp(Expressive):
 
 
 class CcIbp(Expressive):
-    """Fit a network on the cross-entropy of alpha m_IBP + (1 - alpha) m_adv, m margins (De Palma et al. 2024, CC-IBP).
-
-    Attributes:
-        alpha: the weight of the bounds; 1 is IBP, near 0 adversarial training.
-        kappa: the clean weight at the end of the ramp.
-        attack_steps, attack_step: gradients that each attack takes, and the length of one as a share of the radius.
-    """
+    """Fit a network on the cross-entropy of margins alpha m_IBP + (1 - alpha) m_adv (De Palma et al. 2024, CC-IBP)."""
 
     def combination(self) -> "Combination":
         from hiercls_plugins.expressive.losses import margins
@@ -67,13 +55,7 @@ class CcIbp(Expressive):
 
 
 class ExpIbp(Expressive):
-    """Fit a network on L_IBP^alpha L_adv^(1 - alpha) (De Palma et al. 2024, Exp-IBP).
-
-    Attributes:
-        alpha: the weight of the bounds; 1 is IBP, near 0 adversarial training.
-        kappa: the clean weight at the end of the ramp.
-        attack_steps, attack_step: gradients that each attack takes, and the length of one as a share of the radius.
-    """
+    """Fit a network on L_IBP^alpha L_adv^(1 - alpha) (De Palma et al. 2024, Exp-IBP)."""
 
     def combination(self) -> "Combination":
         from hiercls_plugins.expressive.losses import powers

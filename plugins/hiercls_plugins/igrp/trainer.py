@@ -27,7 +27,7 @@ class Igrp(BoundTrainer):
         eps: the budget at the root.
         inner: the budgets of the levels below; the last one serves all deeper levels. None is above the one before.
         beta: the weight of CROWN-IBP at the end of the ramp.
-        start_beta: its weight at the start of the ramp. With 0 at both ends interval bounds alone are computed, at
+        start_beta: that weight at the start of the ramp. With 0 at both ends interval bounds alone are computed, at
             less than half the cost.
     """
 

@@ -54,7 +54,8 @@ class SmoothAdv(NoiseTrainer):
         sigma: standard deviation of the noise, in units of the view.
         draws: noisy copies of an input in one step; attack and training share them.
         eps: the l2 radius in which the attack looks, in units of the view.
-        attack_steps, attack_step: gradients that each attack takes, and the length of one as a share of `eps`.
+        attack_steps: gradients that each attack takes.
+        attack_step: the length of one, as a share of `eps`.
         warmup: the epochs over which `eps` rises linearly from 0.
         schedule: the course of the training.
     """

@@ -20,8 +20,6 @@ class Sabr(AdversarialTrainer):
 
     Attributes:
         share: the radius of the boxes as a share of the budget (lambda in the paper).
-        kappa: the clean weight at the end of the ramp.
-        attack_steps, attack_step: gradients that each attack takes, and the length of one as a share of the radius.
     """
 
     share: float = Field(gt=0, le=1)
