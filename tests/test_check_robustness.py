@@ -34,6 +34,7 @@ class Shape(Architecture):
         if self.kind == "dead":
             raise RuntimeError("a kernel larger than its input")
         layers = {
+            "wide": [nn.Flatten(), nn.Linear(64, 9), nn.Linear(9, outputs)],
             "gelu": [nn.Flatten(), nn.Linear(64, 8), nn.GELU(), nn.Linear(8, outputs)],
             "narrow": [nn.Flatten(), nn.Linear(7, outputs)],
             "extra": [nn.Flatten(), nn.Linear(64, outputs + 1)],
@@ -45,6 +46,14 @@ class Shape(Architecture):
 class Fit(Trainer):
     eps: float | None = None
     suggests: str = ""
+    refuses: str = ""
+    warns: str = ""
+
+    def refusal(self, parts):
+        return self.refuses or None
+
+    def warnings(self):
+        return (self.warns,) if self.warns else ()
 
     def fit(self, network, task, context):
         raise AssertionError("a check trains nothing")
@@ -192,6 +201,87 @@ def test_a_derived_tree_is_judged_when_it_exists(load) -> None:
     assert len(cautions(recipe, given)) == 2
 
 
+# what trainers and certifiers say of themselves
+
+
+def test_a_trainer_is_quoted_once_after_every_place_where_it_stands(load) -> None:
+    networks = "{flat: {architecture: {shape: {kind: plain}}, trainer: {fit: {warns: it rains}}}}"
+    recipe = load(f"{{all: {node('')}, low: {node('warns: it rains')}}}", networks=networks)
+    assert warned(recipe) == ("networks.flat.trainer, nodes.low.trainer: it rains",)
+    assert cautions(recipe, None) == ("networks.flat.trainer: it rains",)
+
+
+def test_a_decay_after_the_end_and_an_average_inside_the_ramp_are_warned_of(load) -> None:
+    def said(schedule: str) -> tuple[str, ...]:
+        return warned(load(f"{{all: {ibp(schedule)}}}", tree=""))
+
+    assert said("epochs: 60, average: 21") == ()
+    assert said("epochs: 30, decay: cosine") == ()
+    assert said("epochs: 50") == (
+        "nodes.root.trainer: schedule.decay: training ends after 50 epochs, before the default decay at 52; "
+        "write one that comes earlier",
+    )
+    assert said("epochs: 30, decay: {at: [20, 30, 40]}, average: 20") == (
+        "nodes.root.trainer: schedule.decay: training ends after 30 epochs, before the decay at 30 and 40; "
+        "write one that comes earlier",
+        "nodes.root.trainer: schedule.average: weights are averaged from epoch 20 on, before the ramp ends at 21; "
+        "the first of them serve smaller budgets",
+    )
+
+
+def ibp(schedule: str) -> str:
+    return f"{{architecture: {{shape: {{kind: plain}}}}, trainer: {{ibp: {{eps: 0.1, schedule: {{{schedule}}}}}}}}}"
+
+
+def test_a_budget_that_no_bound_is_tested_at_is_warned_of(load, capsys: pytest.CaptureFixture[str]) -> None:
+    load(f"{{all: {node('', '{ibp: {largest: 0.1}}')}}}", threat="{norm: linf, budgets: [0.1, 0.2]}")
+    code, out, _ = call(capsys, "check", "x.yaml", "--json")
+    assert (code, json.loads(out)["warnings"]) == (
+        0,
+        [
+            "threat.budgets: 0.2 is above `largest` (0.1) of a certifier by bounds, which looks for no larger radius "
+            "and proves nothing there; raise `largest`"
+        ],
+    )
+
+
+# what cannot be trained or grown
+
+FLAT_ALONE = "'igrp' trains a flat network, with one output a label of the tree; name it under networks"
+IGRP = "{architecture: {shape: {kind: plain}}, trainer: {igrp: {eps: 0.1}}}"
+
+
+def test_a_trainer_of_flat_networks_is_refused_at_every_node_of_some_labels(load) -> None:
+    groups = '{low: ["0", "1", "2"], high: ["3", "4", "5", "6", "7", "8", "9"]}'
+    assert told(load, f"{{root: {IGRP}, low: {IGRP}, high: {node('')}}}", tree=f"{{groups: {groups}}}") == [
+        f"x.yaml:5:63 nodes.root.trainer: {FLAT_ALONE}",
+        f"x.yaml:5:137 nodes.low.trainer: {FLAT_ALONE}",
+    ]
+
+
+def test_a_trainer_of_flat_networks_may_stand_at_the_root_of_a_flat_tree(load) -> None:
+    load(f"{{all: {IGRP}}}", tree="", networks=f"{{flat: {IGRP}}}")
+    load(f"{{all: {IGRP}}}", tree=f"{{groups: {TREE}, truncate: {{criterion: equal}}}}")
+    load(f"{{all: {IGRP}}}", tree=f"{{groups: {TREE}, truncate: {{depth: 0}}}}")
+
+
+def test_a_refusal_of_a_trainer_is_told_at_its_place(load) -> None:
+    networks = "{flat: {architecture: {shape: {kind: plain}}, trainer: {fit: {refuses: is tired}}}}"
+    assert told(load, f"{{all: {node('')}, high: {node('refuses: sleeps')}}}", networks=networks) == [
+        "x.yaml:5:144 nodes.high.trainer: 'fit' sleeps",
+        "x.yaml:6:66 networks.flat.trainer: 'fit' is tired",
+    ]
+
+
+def test_a_builder_that_needs_budgets_is_refused_before_its_network_is_trained(load) -> None:
+    networks = "{flat: {architecture: {shape: {kind: plain}}, trainer: {fit: {suggests: ibp}}}}"
+    written = {"networks": networks, "threat": "{norm: linf}"}
+    assert told(load, "{all: {restrict: flat}}", tree="{build: {certified-gain: {of: flat}}}", **written) == [
+        "x.yaml:4:15 tree.build: 'certified-gain' needs budgets; name them in the threat, or as its `budgets`"
+    ]
+    load("{all: {restrict: flat}}", tree="{build: {certified-gain: {of: flat, budgets: [0.1]}}}", **written)
+
+
 # units
 
 
@@ -286,6 +376,28 @@ def test_an_architecture_that_cannot_be_built_is_told_once(load) -> None:
     recipe = load(f"{{all: {node('', kind='dead')}}}", tree="")
     what = "its architecture does not take inputs of shape (1, 8, 8) on 'image'"
     assert told(rehearse, recipe) == [f"node root: {what}: a kernel larger than its input"]
+
+
+def test_a_network_to_start_from_has_the_same_architecture_but_for_its_outputs(load) -> None:
+    networks = "{flat: {architecture: {shape: {kind: gelu}}, trainer: {fit: {}}}}"
+    start = node("", "none", "gelu").replace("}, certifier", "}, init: flat, certifier")
+    rehearse(load(f"{{all: {start}}}", networks=networks))
+    wide = f"{start.replace('gelu', 'wide')}, high: {start.replace('gelu', 'plain')}"
+    assert told(rehearse, load(f"{{all: {start}, root: {wide}}}", networks=networks)) == [
+        "init: 'node root' cannot start from 'flat': "
+        "1.weight has shape (8, 64) there and shape (9, 64) here; use its architecture",
+        "init: 'node high' cannot start from 'flat': "
+        "1.weight has shape (8, 64) there and shape (5, 64) here; use its architecture",
+    ]
+
+
+def test_a_layer_that_the_network_to_start_from_lacks_is_told(load) -> None:
+    networks = "{flat: {architecture: {shape: {kind: plain}}, trainer: {fit: {}}}}"
+    start = node("", "none", "gelu").replace("}, certifier", "}, init: flat, certifier")
+    assert told(rehearse, load(f"{{all: {start}}}", networks=networks, tree="")) == [
+        "init: 'node root' cannot start from 'flat': "
+        "1.weight has shape (10, 64) there and shape (8, 64) here; use its architecture"
+    ]
 
 
 def test_a_metric_that_does_not_fit_the_labels_is_told(load) -> None:

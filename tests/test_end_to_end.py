@@ -326,7 +326,7 @@ def test_a_started_network_begins_with_the_mean_of_its_groups_rows(opened):
     train(run, only="flat")
     networks = run.networks(run.tree)
     given = networks.load("flat").state_dict()
-    start = networks._started(networks.jobs["node root"]).state_dict()
+    start = networks.started("node root").state_dict()
     children = run.tree.children(run.tree.root)
     for name, tensor in start.items():
         if tensor.shape == given[name].shape:

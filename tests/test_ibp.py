@@ -217,8 +217,10 @@ def test_looseness_begins_where_the_radius_has_doubled():
 
 
 def test_a_ramp_longer_than_the_training_is_refused():
-    with pytest.raises(ValidationError, match="must rise within the 10 epochs"):
+    with pytest.raises(ValidationError, match=r"the default ramp \[1, 21\] must rise within the 10 epochs .*; write a"):
         Ibp(eps=0.1, schedule=Schedule(epochs=10))
+    with pytest.raises(ValidationError, match=r"the ramp \[1, 21\] must rise within the 10 epochs of the schedule \["):
+        Ibp(eps=0.1, ramp=(1, 21), schedule=Schedule(epochs=10))
     with pytest.raises(ValidationError, match="must lie below largest"):
         IbpCertifier(smallest=0.5, largest=0.1)
 

@@ -163,6 +163,26 @@ def test_a_list_of_one_is_written_as_a_list(load) -> None:
     ]
 
 
+@pytest.mark.parametrize("found", ["3", "[3]", "[0, 1, 2]"])
+def test_a_list_of_two_is_asked_for_with_its_default(load, found: str) -> None:
+    assert problems(load, minimal(threat=f"{{norm: linf, domain: {{grid: {{box: {found}}}}}}}")) == [
+        f"x.yaml:2:43 threat.domain.grid.box: found {found}; write a list of 2, such as [0, 1]"
+    ]
+
+
+@pytest.mark.parametrize("found", ["3", "[3]"])
+def test_a_list_of_two_without_a_default_is_asked_for(load, found: str) -> None:
+    assert problems(load, minimal(threat=f"{{norm: linf, domain: {{box: {found}}}}}")) == [
+        f"x.yaml:2:36 threat.domain.box: found {found}; write a list of 2"
+    ]
+
+
+def test_an_option_of_a_nested_mapping_is_told_where_it_stands(load) -> None:
+    assert problems(load, minimal(networks="{a: {architecture: tiny, trainer: {boxed: {eps: 1, epochs: 4}}}}")) == [
+        "x.yaml:4:62 networks.a.trainer.boxed.epochs: unknown option; it stands in `schedule`"
+    ]
+
+
 def test_a_fraction_is_accepted_wherever_a_number_is(load) -> None:
     recipe = load(minimal(networks="{a: {architecture: tiny, trainer: {boxed: {eps: 2 / 255}}}}"))
     assert recipe.networks["a"].trainer.eps == 2 / 255

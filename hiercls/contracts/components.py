@@ -121,9 +121,11 @@ class Trainer(Component):
 
     Attributes:
         uses_tree: whether the task holds the label tree; then the weights depend on it.
+        flat_alone: whether it fits flat networks alone, with one output a label of the tree; others are refused for it.
     """
 
     uses_tree: ClassVar[bool] = False
+    flat_alone: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, network: "torch.nn.Module", task: Task, context: Context) -> "torch.nn.Module":
@@ -144,6 +146,20 @@ class Trainer(Component):
         the largest.
         """
         return None
+
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know before training with it, one sentence each."""
+        return ()
+
+
+FLAT_ALONE = "trains a flat network, with one output a label of the tree; name it under networks"
+
+
+def misfit(trainer: Trainer, parts: tuple[Node, ...], labels: int) -> str | None:
+    """Why a trainer cannot fit a network whose outputs mean these sets of so many labels, as a clause."""
+    if trainer.flat_alone and sorted(map(sorted, parts)) != [[label] for label in range(labels)]:
+        return FLAT_ALONE
+    return trainer.refusal(parts)
 
 
 class Certifier(Component):
@@ -193,6 +209,10 @@ class TreeBuilder(Component):
     @abstractmethod
     def needs(self) -> tuple[str, ...]:
         """The named networks that must exist first."""
+
+    def refusal(self, threat: Threat) -> str | None:
+        """Why this builder cannot serve a threat, as a clause; None if it can."""
+        return None
 
     @abstractmethod
     def build(

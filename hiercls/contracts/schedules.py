@@ -71,6 +71,11 @@ class Schedule(_Options):
             raise ValueError(f"average {self.average:g} takes no sample; the last epoch begins at {last}")
         return self
 
+    @property
+    def unreached(self) -> tuple[float, ...]:
+        """The epochs of a decay in steps that training ends before."""
+        return tuple(at for at in self.decay.at if at >= self.epochs) if isinstance(self.decay, Steps) else ()
+
     def rate_at(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0 over the whole training, with `steps` in an epoch."""
         passed = step / steps

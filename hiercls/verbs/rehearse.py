@@ -43,10 +43,14 @@ def rehearse(recipe: Recipe, data_root: Path | None = None) -> None:
         with failures.of(_called(recipe, name)):
             networks.require_fit(name)
             fitting.add(name)
+    for job in planned.jobs.values():
+        if job.init is not None and fitting.issuperset((job.name, job.init)):
+            with failures.of("init"):
+                networks.started(job.name)
     systems = (*planned.systems, *(() if tree is not None else _flat_systems(recipe)))
-    for (job, _), part in _by_prover(systems).items():
-        if fitting.issuperset(networks.behind(job)):
-            with failures.of(_called(recipe, job)):
+    for (name, _), part in _by_prover(systems).items():
+        if fitting.issuperset(networks.behind(name)):
+            with failures.of(_called(recipe, name)):
                 assemble((part,), networks, context, joint=False)
     _ask_metrics(recipe, tree or flat_tree(recipe.labels), failures)
     failures.settle()
@@ -62,10 +66,8 @@ class Untrained(Networks):
         return "untrained"
 
     def require_fit(self, name: str) -> None:
-        """Refuse an architecture that does not map its view to one output a part, and a trainer of other parts."""
+        """Refuse an architecture that does not map its view to one output a part."""
         job = self.jobs[name]
-        if why_not := job.trainer.refusal(job.parts):
-            raise ConfigurationError(f"its trainer {why_not}")
         shape, outputs = self.data.dataset.views()[job.view], len(job.parts)
         asked = f"inputs of shape {tuple(shape)} on {job.view!r}"
         try:

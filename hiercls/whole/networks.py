@@ -129,7 +129,7 @@ class Networks:
                 return False
             started = time.monotonic()
             job = self.jobs[name]
-            network = self._started(job)
+            network = self.started(name)
             task = self.data.task(job.parts, job.view, self.tree if job.trainer.uses_tree else None)
             task = replace(task, started=job.init is not None)
             fitted = job.trainer.fit(network, task, context)
@@ -145,11 +145,21 @@ class Networks:
             torch.manual_seed(self.data.seed)
             return job.architecture.build(self.data.dataset.views()[job.view], len(job.parts))
 
-    def _started(self, job: Job) -> torch.nn.Module:
+    def started(self, name: str) -> torch.nn.Module:
+        """A network as its training begins: fresh, or with the weights of the one that its recipe names as `init`.
+
+        Raises:
+            ConfigurationError: the weights of the two do not fit together; names both.
+        """
+        job = self.jobs[name]
         network = self._built(job)
         if job.init is not None:
             start = self.load(job.init).state_dict()
-            network.load_state_dict(merged_start(network.state_dict(), start, job.parts, self.jobs[job.init].parts))
+            try:
+                weights = merged_start(network.state_dict(), start, job.parts, self.jobs[job.init].parts)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{name!r} cannot start from {job.init!r}: {error}") from error
+            network.load_state_dict(weights)
         return network
 
 
@@ -166,23 +176,23 @@ def merged_start(
     """
     members = [[k for k, other in enumerate(start_parts) if other <= part] for part in parts]
     if not all(members):
-        raise ConfigurationError("init: the network to start from has no output for some child")
+        raise ConfigurationError("it has no output for some child")
     found = {}
     for name, tensor in fresh.items():
         given = start.get(name)
-        if given is None or given.shape[1:] != tensor.shape[1:]:
-            raise ConfigurationError(
-                f"init: {name} of the network to start from has another shape; use its architecture"
-            )
-        if given.shape == tensor.shape:
+        if given is not None and given.shape == tensor.shape:
             found[name] = given.clone()
-        elif len(given) == len(start_parts) and len(tensor) == len(parts):
+        elif given is not None and _same_but_outputs(given, tensor, len(start_parts), len(parts)):
             found[name] = torch.stack([given[rows].mean(dim=0) for rows in members])
         else:
-            raise ConfigurationError(
-                f"init: {name} of the network to start from has another shape; use its architecture"
-            )
+            there = "is missing there" if given is None else f"has shape {tuple(given.shape)} there"
+            raise ConfigurationError(f"{name} {there} and shape {tuple(tensor.shape)} here; use its architecture")
     return found
+
+
+def _same_but_outputs(given: torch.Tensor, tensor: torch.Tensor, start_outputs: int, outputs: int) -> bool:
+    rows = len(given.shape) > 0 and len(tensor.shape) > 0 and (len(given), len(tensor)) == (start_outputs, outputs)
+    return rows and given.shape[1:] == tensor.shape[1:]
 
 
 def _record(job: Job, network: torch.nn.Module, content: bytes, task: Any, seconds: float) -> str:

@@ -7,7 +7,7 @@ from hiercls.values.labels import LabelTree
 from hiercls.wiring.contents import Recipe
 from hiercls.wiring.problems import listed
 from hiercls.wiring.selectors import path_name
-from hiercls.wiring.specs import ComposedSpec, NodeSpec
+from hiercls.wiring.specs import ComposedSpec, NetworkSpec, NodeSpec
 
 Strength = tuple[float | None, str]
 """The budget that a node is trained for, None where it is robust in another sense, and the same in words."""
@@ -20,7 +20,7 @@ def cautions(recipe: Recipe, tree: LabelTree | None) -> tuple[str, ...]:
         tree: the label tree; None while a derived one does not exist yet.
     """
     weak = () if tree is None else weaker_parents(recipe, tree)
-    return (*weak, *affinity_gaps(recipe))
+    return (*weak, *of_trainers(recipe, tree), *affinity_gaps(recipe))
 
 
 def weaker_parents(recipe: Recipe, tree: LabelTree) -> Iterator[str]:
@@ -65,6 +65,27 @@ def _trainer(recipe: Recipe, spec: NodeSpec) -> Trainer:
     assert not isinstance(network, ComposedSpec)
     assert network.trainer is not None
     return network.trainer
+
+
+def of_trainers(recipe: Recipe, tree: LabelTree | None) -> Iterator[str]:
+    """What the trainers themselves say, each sentence once, after the places where it holds."""
+    places: dict[str, list[str]] = {}
+    for place, trainer in _trained(recipe, tree):
+        for sentence in trainer.warnings():
+            places.setdefault(sentence, []).append(f"{place}.trainer")
+    for sentence, named in places.items():
+        yield f"{listed(named)}: {sentence}"
+
+
+def _trained(recipe: Recipe, tree: LabelTree | None) -> Iterator[tuple[str, Trainer]]:
+    for name, network in recipe.networks.items():
+        if isinstance(network, NetworkSpec):
+            yield f"networks.{name}", network.trainer
+    if tree is None:
+        return
+    for node, spec in recipe.node_specs(tree).items():
+        if spec.trainer is not None:
+            yield f"nodes.{path_name(tree, node)}", spec.trainer
 
 
 def affinity_gaps(recipe: Recipe) -> Iterator[str]:

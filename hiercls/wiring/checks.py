@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hiercls.contracts.components import Dataset
+from hiercls.contracts.components import Dataset, misfit
 from hiercls.wiring.building import FAILED, Builder
 from hiercls.wiring.composing import tell_circle, tell_weightless
 from hiercls.wiring.nodes import named, overtrained, refused, viewed
@@ -79,6 +79,23 @@ def check_tree_needs(tree: Any, document: Located, networks: Mapping[str, Locate
             right = suggestion(need, networks, "named")
             problems.add(build, f"it needs a network {need!r}, and none has this name; {right}")
         tell_circle(located(need, build.mark, build.path), "tree", networks, problems)
+
+
+def check_tree_threat(tree: Any, document: Located, threat: Any, builder: Builder) -> None:
+    """The builder of a derived tree can serve the threat."""
+    if threat is FAILED or not isinstance(tree, TreeSpec) or tree.build is None:
+        return
+    if why := tree.build.refusal(threat):
+        builder.problems.add(document["tree"]["build"], f"{builder.names[type(tree.build)]!r} {why}")
+
+
+def check_trainers(document: Located, networks: Any, labels: int, builder: Builder) -> None:
+    """The trainers of named networks can fit networks with one output a label."""
+    parts = tuple(frozenset((label,)) for label in range(labels))
+    for name, spec in networks.items() if isinstance(networks, dict) else ():
+        if isinstance(spec, NetworkSpec) and (why := misfit(spec.trainer, parts, labels)):
+            place = document["networks"][name]["trainer"]
+            builder.problems.add(place, f"{builder.names[type(spec.trainer)]!r} {why}")
 
 
 def check_refusals(document: Located, values: Mapping[str, Any], builder: Builder) -> None:

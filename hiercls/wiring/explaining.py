@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -65,6 +66,9 @@ def explain(
             if found["type"] == "extra_forbidden":
                 key = str(found["loc"][-1])
                 problems.at_key(source.at(place), f"unknown option; {_known(cls, found['loc'], key)}")
+            elif wanted_list := _wanted_list(cls, found):
+                there = source.at(place)
+                problems.add(there, f"found {there.text or there.plain()}; {wanted_list}")
             elif found["type"] == "missing":
                 problems.add(source.at(place), f"{found['loc'][-1]} is missing{_meaning(cls, found['loc'])}")
             elif found["type"] in ("value_error", "assertion_error"):
@@ -114,6 +118,34 @@ def _would_be_right(place: Located, wanted: Sequence[ErrorDetails]) -> str:
     return text
 
 
+def _wanted_list(cls: type[BaseModel], found: ErrorDetails) -> str | None:
+    """The list of a fixed length that belongs where a finding is, with its default as the example."""
+    loc, missing = found["loc"], found["type"] == "missing"
+    if missing and isinstance(loc[-1], int):
+        loc = loc[:-1]
+    elif found["type"] not in ("tuple_type", "too_long"):
+        return None
+    for model in _models_at(cls, loc[:-1]):
+        field = model.model_fields.get(str(loc[-1]))
+        if field is not None and (length := _fixed_length(field.annotation)):
+            example = field.default if isinstance(field.default, tuple) else ()
+            such = f", such as [{', '.join(_shortest(item) for item in example)}]" if len(example) == length else ""
+            return f"write a list of {length}{such}"
+    return None
+
+
+def _fixed_length(annotation: Any) -> int | None:
+    """How many entries a tuple has; None for any other type, and for tuples of any length."""
+    if get_origin(annotation) in (Union, UnionType):
+        rest = [argument for argument in get_args(annotation) if argument is not type(None)]
+        return _fixed_length(rest[0]) if len(rest) == 1 else None
+    return len(get_args(annotation)) if get_origin(annotation) is tuple and ... not in get_args(annotation) else None
+
+
+def _shortest(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _quoted_number(value: Any) -> bool:
     """Whether a text would be a number if it were not quoted."""
     return isinstance(value, str) and bool(FRACTION.fullmatch(value) or _NUMBER.fullmatch(value))
@@ -127,8 +159,16 @@ def _right(found: ErrorDetails) -> str:
 
 
 def _known(cls: type[BaseModel], loc: Sequence[str | int], key: str) -> str:
-    names = [name for model in _models_at(cls, loc[:-1]) for name in model.model_fields]
+    fields = {name: field for model in _models_at(cls, loc[:-1]) for name, field in model.model_fields.items()}
+    holders = [f"`{name}`" for name, field in fields.items() if _holds(field.annotation, key)]
+    if holders and key not in fields:
+        return f"it stands in {' or '.join(holders)}"
+    names = list(fields)
     return suggestion(key, names) if names else "it has no options"
+
+
+def _holds(annotation: Any, key: str) -> bool:
+    return any(key in model.model_fields for model in _models_in(annotation))
 
 
 def _meaning(cls: type[BaseModel], loc: Sequence[str | int]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from hiercls.contracts.components import Certifier, Component, Trainer
+from hiercls.contracts.components import Certifier, Component, Trainer, misfit
 from hiercls.values.labels import LabelTree, Node
 from hiercls.wiring.building import FAILED, NONE, Builder
 from hiercls.wiring.composing import composes, tell_circle, tell_views, tell_weightless
@@ -52,6 +52,13 @@ class NodeReading:
         specs = {node: spec for node, spec in found.items() if isinstance(spec, NodeSpec)}
         tell_views(self.networks, self.threat.view, tree, specs, problems)
         return specs
+
+    def check_trainers(self, tree: LabelTree, specs: Mapping[Node, NodeSpec], problems: Problems) -> None:
+        """Tell the trainers that cannot fit the children of their nodes, on the tree as it is cut."""
+        entries = select(tree, self.nodes, problems)
+        for node, spec in specs.items():
+            if spec.trainer is not None and (why := misfit(spec.trainer, tree.children(node), len(tree.labels))):
+                problems.add(entries[node]["trainer"], f"{self.names[type(spec.trainer)]!r} {why}")
 
     @property
     def well_formed(self) -> bool:

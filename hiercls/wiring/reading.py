@@ -15,7 +15,9 @@ from hiercls.wiring.checks import (
     check_dataset,
     check_networks,
     check_refusals,
+    check_trainers,
     check_tree_needs,
+    check_tree_threat,
 )
 from hiercls.wiring.composing import check_composed, composes, only_composed
 from hiercls.wiring.contents import Recipe
@@ -112,6 +114,7 @@ class Reading:
         check_composed(document, values["networks"], self.builder)
         tree = values.get("tree", TreeSpec())
         check_tree_needs(tree, document, nodes.networks, self.problems)
+        check_tree_threat(tree, document, values.get("threat", Threat()), self.builder)
         nodes.check_entries(self.problems)
         if labels is None:
             return
@@ -120,6 +123,7 @@ class Reading:
         full = self._full_tree(document, tree, labels)
         if full is not None and nodes.well_formed and values.get("threat") is not FAILED:
             self._check_nodes(full, tree, nodes)
+        check_trainers(document, values["networks"], len(labels), self.builder)
 
     def _full_tree(self, document: Located, tree: Any, labels: tuple[str, ...]) -> LabelTree | None:
         """The tree before truncation; None for a derived one or one that something is wrong with."""
@@ -132,12 +136,14 @@ class Reading:
 
     def _check_nodes(self, full: LabelTree, tree: TreeSpec, nodes: NodeReading) -> None:
         cut = tree.truncate
-        if cut is not None and cut.depth is not None:
-            nodes.specs(truncate_depth(full, cut.depth), True, self.problems)
-            return
-        specs = nodes.specs(full, True, self.problems)
-        if cut is not None and specs.keys() == set(full.decisions):
-            nodes.specs(truncate_equal(full, lambda node: specs[node].criterion()), False, self.problems)
+        kept = full if cut is None or cut.depth is None else truncate_depth(full, cut.depth)
+        specs = nodes.specs(kept, True, self.problems)
+        if cut is not None and cut.criterion is not None:
+            if specs.keys() != set(full.decisions):
+                return
+            kept = truncate_equal(full, lambda node: specs[node].criterion())
+            specs = nodes.specs(kept, False, self.problems)
+        nodes.check_trainers(kept, specs, self.problems)
 
 
 def _with_label_names(document: Located) -> Located:

@@ -39,6 +39,15 @@ class BoundCertifier(Certifier):
             raise ValueError(f"smallest ({self.smallest:g}) must lie below largest ({self.largest:g})")
         return self
 
+    def warnings(self, threat: "Threat", alpha: float) -> tuple[str, ...]:
+        """The budgets of the threat that are never tested."""
+        return tuple(
+            f"threat.budgets: {budget:g} is above `largest` ({self.largest:g}) of a certifier by bounds, which looks "
+            "for no larger radius and proves nothing there; raise `largest`"
+            for budget in threat.budgets
+            if budget > self.largest
+        )
+
     def arithmetic(self, device: str) -> Mapping[str, str]:
         from hiercls.contracts.pointwise import TILE
 

@@ -11,7 +11,6 @@ from hiercls.contracts.components import Grown, Task
 from hiercls.contracts.context import Context
 from hiercls.values.labels import LabelTree
 from hiercls.words.errors import ConfigurationError
-from hiercls.words.norms import LINF
 from hiercls_plugins.certified_gain.components import CertifiedGain
 from hiercls_plugins.certified_gain.margins import Margins, Measured, sample
 from hiercls_plugins.certified_gain.objective import Objective
@@ -54,16 +53,9 @@ def pooled(found: Sequence[Margins], truth: np.ndarray) -> Objective:
 
 
 def _budgets(options: CertifiedGain, context: Context) -> tuple[float, ...]:
-    if options.budgets is not None:
-        return options.budgets
-    if context.threat.norm != LINF:
-        raise ConfigurationError(
-            f"tree: certified-gain measures l_inf margins, and the threat's budgets are {context.threat.norm}; "
-            "give it `budgets` of its own"
-        )
-    if not context.threat.budgets:
-        raise ConfigurationError("tree: certified-gain needs budgets; name them in the threat, or as its `budgets`")
-    return context.threat.budgets
+    if why := options.refusal(context.threat):
+        raise ConfigurationError(f"tree: certified-gain {why}")
+    return options.budgets or context.threat.budgets
 
 
 def _starts(

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from hiercls.contracts.components import Grown, Task, TreeBuilder
 from hiercls.contracts.context import Context
+from hiercls.words.norms import LINF
+from hiercls.words.threats import Threat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +48,13 @@ class CertifiedGain(TreeBuilder):
 
     def needs(self) -> tuple[str, ...]:
         return (self.of,)
+
+    def refusal(self, threat: Threat) -> str | None:
+        if self.budgets is None and threat.norm != LINF:
+            return f"measures l_inf margins, and the threat's budgets are {threat.norm}; give it `budgets` of its own"
+        if self.budgets is None and not threat.budgets:
+            return "needs budgets; name them in the threat, or as its `budgets`"
+        return None
 
     def build(
         self, labels: tuple[str, ...], networks: "Mapping[str, torch.nn.Module]", held_out: Task, context: Context

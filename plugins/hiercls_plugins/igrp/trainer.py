@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from hiercls.contracts.components import Task
-from hiercls.values.labels import Node
+from hiercls.contracts.components import FLAT_ALONE, Task, misfit
 from hiercls.words.errors import ConfigurationError
 from hiercls_plugins.bounds.training.component import BoundTrainer
 
@@ -32,6 +31,7 @@ class Igrp(BoundTrainer):
     """
 
     uses_tree: ClassVar[bool] = True
+    flat_alone: ClassVar[bool] = True
     best_case: ClassVar[bool] = False
 
     inner: tuple[float, ...] = Field(default=(0.0,), min_length=1)
@@ -48,15 +48,11 @@ class Igrp(BoundTrainer):
                 )
         return self
 
-    def refusal(self, parts: tuple[Node, ...]) -> str | None:
-        return FLAT if any(len(part) != 1 for part in parts) else None
-
     def objective(self, ramp: "Ramp", task: Task) -> "WorstCase":
         from hiercls_plugins.igrp.objective import GroupedWorstCase, parting_levels
 
-        why_not = self.refusal(task.parts)
-        if task.tree is None or why_not or len(task.parts) != len(task.tree.labels):
-            raise ConfigurationError(f"igrp: {why_not or FLAT}")
+        if task.tree is None or misfit(self, task.parts, len(task.tree.labels)):
+            raise ConfigurationError(f"igrp: {FLAT_ALONE}")
         levels = parting_levels(task.tree, [min(part) for part in task.parts], len(self.inner))
         budgets = tuple(budget / self.eps for budget in (self.eps, *self.inner))
         betas = self.start_beta, self.beta
@@ -73,6 +69,3 @@ class IgrpUbs(Igrp):
     """
 
     best_case: ClassVar[bool] = True
-
-
-FLAT = "trains a flat network, with one output a label of the tree; name it under networks"

@@ -1,7 +1,7 @@
 """The options that all trainers on bounds share."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -54,8 +54,10 @@ class BoundTrainer(Trainer):
     def _ramp_ends_in_time(self) -> "BoundTrainer":
         start, end = self.ramp
         if not 0 <= start < end <= self.schedule.epochs:
+            default = "" if "ramp" in self.model_fields_set else "default "
             raise ValueError(
-                f"the ramp [{start:g}, {end:g}] must rise within the {self.schedule.epochs} epochs of the schedule"
+                f"the {default}ramp [{start:g}, {end:g}] must rise within the {self.schedule.epochs} epochs of the "
+                f"schedule{default and '; write a `ramp` that does'}"
             )
         return self
 
@@ -75,6 +77,26 @@ class BoundTrainer(Trainer):
 
     def budget(self) -> float:
         return self.eps
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the epochs do not fit: a decay that comes too late, and an average over weights of smaller budgets."""
+        return (*self._late_decay(), *self._early_average())
+
+    def _late_decay(self) -> Iterator[str]:
+        if late := self.schedule.unreached:
+            default = "default " if self.schedule.decay == SCHEDULE.decay else ""
+            yield (
+                f"schedule.decay: training ends after {self.schedule.epochs} epochs, before the {default}decay at "
+                f"{' and '.join(f'{at:g}' for at in late)}; write one that comes earlier"
+            )
+
+    def _early_average(self) -> Iterator[str]:
+        average, end = self.schedule.average, self.ramp[1]
+        if average is not None and average < end:
+            yield (
+                f"schedule.average: weights are averaged from epoch {average:g} on, before the ramp ends at {end:g}; "
+                "the first of them serve smaller budgets"
+            )
 
     def certifier(self) -> Mapping[str, Mapping[str, Any]]:
         return {"ibp": {}}
