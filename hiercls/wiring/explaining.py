@@ -168,7 +168,7 @@ def _known(cls: type[BaseModel], loc: Sequence[str | int], key: str) -> str:
 
 
 def _holds(annotation: Any, key: str) -> bool:
-    return any(key in model.model_fields for model in _models_in(annotation))
+    return any(key in model.model_fields for model in models_in(annotation))
 
 
 def _meaning(cls: type[BaseModel], loc: Sequence[str | int]) -> str:
