@@ -24,15 +24,16 @@ BATCH = 100
 def by_truth(run: Run, flat: str, eps: float) -> float:
     """The verified inter-group error of a flat network by the paper's rule, at the root split of the run's tree.
 
-    It is kept in the run's folder, and computed once for a network, a budget and a split.
+    It is kept in the run's folder, and computed once for a network, a budget, a domain and a split.
     """
     networks, tree = run.networks(run.tree), run.tree
-    groups = tree.children(tree.root)
+    groups, domain = tree.children(tree.root), run.recipe.threat.domain
     facts = [networks.weights_sha(flat), eps, [sorted(group) for group in groups], run.data.test_fingerprint]
+    facts.append([domain.lower, domain.upper])
     kept = run.folder / "by-truth" / f"{digest(facts)}.json"
     if not kept.exists():
         network = networks.load(flat).to(run.device)
-        test, domain = run.data.test, run.recipe.threat.domain
+        test = run.data.test
         images = test.views[run.recipe.threat.view]
         parts = zip(images.split(BATCH), test.truth.split(BATCH), strict=True)
         holds = [beats_all_outside(network, x.to(run.device), y, groups, eps, domain) for x, y in parts]

@@ -5,12 +5,15 @@ import operator
 import pytest
 import torch
 import torch.nn.functional as F
-from test_bounds_trial import certify
+from test_bounds_trial import HEAD, certify
 from test_ibp import at
-from torch import nn
+from torch import fx, nn
 
+from hiercls.contracts.context import Context
+from hiercls.contracts.pointwise import TILE
 from hiercls.words.errors import ConfigurationError, HierclsError
-from hiercls.words.threats import EVERYWHERE, Threat
+from hiercls.words.norms import LINF
+from hiercls.words.threats import EVERYWHERE, Domain, Threat
 from hiercls_plugins.bounds import affine, rules
 from hiercls_plugins.bounds.agreement import require_agreement, require_rows_apart
 from hiercls_plugins.bounds.bounded import Bounded
@@ -19,6 +22,8 @@ from hiercls_plugins.bounds.precision import FullPrecision
 from hiercls_plugins.bounds.rounding import FLOAT32, PLAIN
 from hiercls_plugins.bounds.training.objective import WorstCase
 from hiercls_plugins.bounds.training.ramp import Ramp
+from hiercls_plugins.crown_ibp.certifier import CrownIbpCertifier
+from hiercls_plugins.exact_linear.certifier import ExactLinear
 from hiercls_plugins.ibp.certifier import IbpCertifier
 
 
@@ -65,6 +70,19 @@ class Called(Odd):
         return super().__call__(x) + x[:, :2]
 
 
+class CalledGraph(fx.GraphModule):
+    def __call__(self, x):
+        return super().__call__(x) + x[:, :2]
+
+
+class Asking(Odd):
+    """It computes something else where the inputs are large, and never while it is traced."""
+
+    def forward(self, x):
+        y = self.last(x)
+        return y if isinstance(x, fx.Proxy) else torch.where(x.mean(dim=1, keepdim=True) > 0.995, 1 - y, y)
+
+
 @pytest.mark.parametrize(
     ("network", "named"),
     [
@@ -78,6 +96,25 @@ class Called(Odd):
 def test_a_network_that_is_not_its_trace_is_refused(network, named):
     with pytest.raises(HierclsError, match=named):
         certify(network(), IbpCertifier())
+
+
+def test_a_graph_with_a_call_of_its_own_is_refused():
+    traced = fx.symbolic_trace(nn.Sequential(nn.Linear(3, 2)))
+    certify(traced, IbpCertifier())
+    with pytest.raises(HierclsError, match="CalledGraph has a __call__ of its own"):
+        certify(CalledGraph(traced, traced.graph), IbpCertifier())
+
+
+@pytest.mark.parametrize("certifier", [IbpCertifier(), CrownIbpCertifier(), ExactLinear()])
+def test_a_claim_about_an_input_needs_its_outputs_within_their_bounds(certifier):
+    torch.manual_seed(0)
+    network, threat = Asking().eval(), Threat(LINF, (0.01,), domain=Domain())
+    prover = certifier.deploy(network, (HEAD,), "image", Context(threat=threat, batch=64))
+    tile = torch.rand(TILE, 3, generator=torch.Generator().manual_seed(1)) * 0.9
+    assert (prover.radii(prover.network, HEAD, tile) > 0).any()
+    tile[7] = 1.0
+    with pytest.raises(HierclsError, match="lie outside their bounds at an input"):
+        prover.radii(prover.network, HEAD, tile)
 
 
 def test_a_hook_on_all_modules_is_refused():

@@ -1,4 +1,4 @@
-"""Whether the deployed network is the function that was bounded, tried once on random points."""
+"""Whether the deployed network is the function that was bounded: tried on random points and on every claimed input."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,6 +28,21 @@ def require_agreement(network: Callable[[torch.Tensor], torch.Tensor], box: Box,
         mixed = _replaced(points, kept)
         found = Box(box.centre[kept], box.radius[kept])
         _require_inside(network(mixed)[kept], found, "depend on other rows of the batch")
+
+
+def require_agreement_where_claimed(logits: torch.Tensor, box: Box, claimed: torch.Tensor) -> None:
+    """Refuse a claim about an input whose own outputs are not where the bounds have them.
+
+    Args:
+        logits: of the deployed network, (N, K).
+        box: bounds of them at the inputs alone, (N, K).
+        claimed: the rows with a claim, (N,) bool.
+
+    Raises:
+        HierclsError: the outputs of one of these rows lie outside.
+    """
+    found = Box(box.centre[claimed], box.radius[claimed])
+    _require_inside(logits[claimed], found, "lie outside their bounds at an input: a trace does not show all of it")
 
 
 def require_rows_apart(bounds: Callable[[torch.Tensor], Box], points: torch.Tensor) -> None:

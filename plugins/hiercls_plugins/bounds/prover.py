@@ -12,7 +12,12 @@ from hiercls.contracts.pointwise import Pointwise
 from hiercls.values.heads import Head
 from hiercls.words.norms import LINF
 from hiercls.words.threats import EVERYWHERE
-from hiercls_plugins.bounds.agreement import random_points, require_agreement, require_rows_apart
+from hiercls_plugins.bounds.agreement import (
+    random_points,
+    require_agreement,
+    require_agreement_where_claimed,
+    require_rows_apart,
+)
 from hiercls_plugins.bounds.bounded import Bounded
 from hiercls_plugins.bounds.boxes import Box, enclosing
 from hiercls_plugins.bounds.precision import FullPrecision
@@ -54,7 +59,14 @@ class BoundProver(Pointwise):
 
         proved = largest_positive(margins, len(x), self.search, self.falling)
         claimed = (inside == x).flatten(1).all(dim=1).cpu()  # the zeros that fill a tile may lie outside the domain
-        return torch.where(claimed[:, None], proved, 0.0)
+        found = torch.where(claimed[:, None], proved, 0.0)
+        require_agreement_where_claimed(network(x), self._at(inside), (found > 0).any(dim=1).to(x.device))
+        return found
+
+    def _at(self, points: torch.Tensor) -> Box:
+        """Bounds of the outputs at points themselves."""
+        zeros = torch.zeros(len(points), dtype=torch.float64, device=points.device)
+        return self.bounded.outputs(enclosing(points, zeros, EVERYWHERE))
 
     def _try(self, network: torch.nn.Module, x: torch.Tensor) -> None:
         """Refuse, before the first claim on inputs of a shape, a network whose bounds are not its own."""
@@ -67,7 +79,6 @@ class BoundProver(Pointwise):
         def bounds(budgets: torch.Tensor) -> Box:
             return self.bounded.outputs(enclosing(points, budgets, EVERYWHERE))
 
-        zeros = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-        require_agreement(network, bounds(zeros), points)
+        require_agreement(network, self._at(points), points)
         require_rows_apart(bounds, points)
         self._tried.add(x.shape)

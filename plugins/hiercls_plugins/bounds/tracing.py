@@ -22,8 +22,7 @@ def trace(network: nn.Module) -> fx.Graph:
             a hook or an operation in place does what a trace does not show; names it.
     """
     _refuse_hooks(network)
-    if type(network).__call__ is not nn.Module.__call__ and not isinstance(network, fx.GraphModule):
-        raise HierclsError(f"bounds: {type(network).__name__} has a __call__ of its own; it cannot be bounded")
+    _refuse_own_calls(network)
     try:
         graph = _Tracer().trace(network)
     except (fx.proxy.TraceError, TypeError) as error:
@@ -129,6 +128,14 @@ def _refuse_hooks(network: nn.Module) -> None:
         if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
             place = f"{type(layer).__name__} at {name!r}"
             raise HierclsError(f"bounds: {place} has a hook or a forward of its own; it cannot be bounded")
+
+
+def _refuse_own_calls(network: nn.Module) -> None:
+    """A `__call__` around `forward` is not traced; that which torch gives a traced module only calls its forward."""
+    for kind in type(network).__mro__[: type(network).__mro__.index(nn.Module)]:
+        own = vars(kind).get("__call__")
+        if own is not None and getattr(own, "__module__", None) != fx.graph_module.__name__:
+            raise HierclsError(f"bounds: {kind.__name__} has a __call__ of its own; it cannot be bounded")
 
 
 def _refuse_constants(network: nn.Module, graph: fx.Graph) -> None:

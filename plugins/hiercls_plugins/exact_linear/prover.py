@@ -11,7 +11,7 @@ from hiercls.values.certificates import closed
 from hiercls.values.heads import Head
 from hiercls.words.norms import Norm
 from hiercls.words.threats import Domain
-from hiercls_plugins.bounds.agreement import random_points, require_agreement
+from hiercls_plugins.bounds.agreement import random_points, require_agreement, require_agreement_where_claimed
 from hiercls_plugins.bounds.precision import FullPrecision
 from hiercls_plugins.bounds.rounding import TINY
 from hiercls_plugins.exact_linear.folding import AffineMap, AffineNetwork
@@ -33,7 +33,10 @@ class LinearProver(Pointwise):
         shape = tuple(x.shape[1:])
         if shape not in self._folded:
             self._folded[shape] = self._tried(network, self.exact.fold(shape), x)
-        return targeted(self._folded[shape], head, x.double().flatten(1), self.norm, self.domain)
+        affine, flat = self._folded[shape], x.double().flatten(1)
+        found = targeted(affine, head, flat, self.norm, self.domain)
+        require_agreement_where_claimed(network(x), affine.outputs(flat), (found > 0).any(dim=1))
+        return found
 
     def _tried(self, network: torch.nn.Module, affine: AffineMap, x: torch.Tensor) -> AffineMap:
         """The folded map, unless it is not what the deployed network computes."""
