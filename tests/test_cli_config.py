@@ -15,7 +15,6 @@ import pytest
 from hiercls.cli.commands.certify import ShardType
 from hiercls.cli.commands.plugins import _as_yaml
 from hiercls.cli.main import _COMMANDS, main
-from hiercls.cli.progress import TerminalProgress, clock
 from hiercls.words.errors import (
     CertificateBroken,
     ConfigurationError,
@@ -436,22 +435,3 @@ def test_a_wrong_shard_is_told(call: Call, text: str) -> None:
     assert code == 2
     assert f"found {text!r}; write k/n with 1 <= k <= n, such as 1/4" in err
     assert ShardType().convert("2/4", None, None) == (1, 4)
-
-
-# progress
-
-
-def test_progress_goes_to_stderr_with_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = TerminalProgress()
-    progress(1, 4, network="flat", loss=0.5, eta=75.0)
-    progress(2, 4, network="flat", loss=0.4)
-    progress(4, 4, network="flat", loss=0.25)
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.splitlines() == [
-        "flat · 1 of 4 · loss 0.5 · 1:15 left",
-        "flat · 4 of 4 · loss 0.25",
-    ]
-    progress(1, 1, verb="certify", **{"certified at 0.25": 8 / 15})
-    assert capsys.readouterr().err == "certify · 1 of 1 · certified at 0.25 53.33%\n"
-    assert clock(59.6) == "1:00"

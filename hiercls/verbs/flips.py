@@ -84,22 +84,32 @@ def audit_system(
     context: Context,
 ) -> SystemAudit:
     """Attack the own and the targeted radii of every node's rows."""
+    claimed = [(node, case) for node in classifier.tree.decisions for case in _claimed(classifier, node, inputs, nodes)]
+    total = sum(len(case.rows) for _, case in claimed)
     flips: list[Flip] = []
     attacked = 0
-    for done, node in enumerate(classifier.tree.decisions):
+    for node, case in claimed:
+        context.progress(attacked, total, verb="audit", system=classifier.system.name)
         deployed, rows = classifier.nodes[node], nodes[node]
-        if not deployed.in_reach or deployed.certifier is None:
-            continue
-        context.progress(done, len(classifier.tree.decisions), verb="audit", system=classifier.system.name)
-        for case in cases(classifier.head(node), rows, inputs.allowed_children(rows.children)):
-            attacked += len(case.rows)
-            for k, child, length in successes(deployed, inputs[case.rows], case, attack, context):
-                name = "no answer" if child == ABSTAIN else classifier.tree.name(rows.children[child])
-                index, radius = int(inputs.index[case.rows[k]]), float(case.radius[k])
-                flip = Flip(index, classifier.tree.name(node), name, case.claim, radius, length, deployed.random)
-                flips.append(flip)
+        for k, child, length in successes(deployed, inputs[case.rows], case, attack, context):
+            name = "no answer" if child == ABSTAIN else classifier.tree.name(rows.children[child])
+            index, radius = int(inputs.index[case.rows[k]]), float(case.radius[k])
+            flip = Flip(index, classifier.tree.name(node), name, case.claim, radius, length, deployed.random)
+            flips.append(flip)
+        attacked += len(case.rows)
+    if total:
+        context.progress(total, total, verb="audit", system=classifier.system.name)
     tolerated = int(binom.ppf(1 - FLIP_LEVEL, len(inputs), level)) if level else 0
     return SystemAudit(len(inputs), attacked, level, tuple(flips), tolerated, _broken(flips, tolerated))
+
+
+def _claimed(
+    classifier: Classifier, node: Node, inputs: Inputs, nodes: Mapping[Node, NodeCertificates]
+) -> Iterator[Case]:
+    """The cases of a node whose certifier can be attacked."""
+    deployed, rows = classifier.nodes[node], nodes[node]
+    if deployed.in_reach and deployed.certifier is not None:
+        yield from cases(classifier.head(node), rows, inputs.allowed_children(rows.children))
 
 
 def _broken(flips: list[Flip], tolerated: int) -> bool:

@@ -15,7 +15,7 @@ class Running:
         self._total = total
         self._budget = min(assembly.run.recipe.threat.budgets, default=0.0)
         self._truth: torch.Tensor = assembly.run.data.test.truth
-        self._started = self._context.clock()
+        self._pace = _Pace(total, self._context.clock())
         self._done = self._certified = self._draws = 0
 
     def add(self, proof: Proof) -> None:
@@ -26,16 +26,42 @@ class Running:
         self._done += 1
         self._certified += right and holds
         self._draws += max((int(row.evidence.get("draws", 0)) for row in proof.rows.values()), default=0)
+        self._pace.passed(self._done, self._context.clock())
         self._tell()
 
     def _tell(self) -> None:
-        seconds = max(self._context.clock() - self._started, 1e-9)
         facts: dict[str, float | str] = {
             "verb": "certify",
             "prover": self._job,
             f"certified at {self._budget:g}": self._certified / self._done,
-            "eta": seconds * (self._total - self._done) / self._done,
+            "eta": self._pace.left,
         }
         if self._draws:
             facts["draws"] = self._draws
         self._context.progress(self._done, self._total, **facts)
+
+
+class _Pace:
+    """The time left, where proofs may come many at once after one long wait.
+
+    It is told anew where a wait ends, from what came since the first wait ended: between two ends lie whole batches.
+
+    Attributes:
+        left: seconds; 0 while it is not known.
+    """
+
+    def __init__(self, total: int, now: float):
+        self.left = 0.0
+        self._total = total
+        self._before = now
+        self._longest = 0.0
+        self._first: tuple[int, float] | None = None
+
+    def passed(self, done: int, now: float) -> None:
+        """One more proof has come."""
+        waited, self._before = now - self._before, now
+        self._longest = max(self._longest, waited)
+        if self._first is None:
+            self._first = done, now
+        elif 2 * waited >= self._longest:
+            self.left = (now - self._first[1]) * (self._total - done) / (done - self._first[0])
