@@ -13,6 +13,7 @@ from hiercls.values.certificates import NodeCertificates, Scope, out_of_reach
 from hiercls.values.compose import compose
 from hiercls.values.heads import ABSTAIN, UNREACHED
 from hiercls.values.labels import flat_tree, grow
+from hiercls.verbs.report import collapsed
 from hiercls.verbs.reporting import confusions, figures, heatmaps, rounding, summaries, tables, terminal
 from hiercls.verbs.reporting.findings import Findings, NodeFact, System
 from hiercls.verbs.reporting.headline import elaboration, headline
@@ -632,3 +633,21 @@ def test_findings_that_do_not_belong_together_are_refused():
         System("tree", tree.certificates, tree.truth[:-1])
     with pytest.raises(ConfigurationError, match="nothing is certified yet"):
         Findings("", "", "", {}, found.threat, ())
+
+
+def test_a_node_with_one_answer_for_all_is_told_of():
+    tree, count = flat_tree(LABELS), 40
+    children = tree.children(tree.root)
+    radii, own = torch.zeros(count, len(LABELS), dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
+    dogs, truth = torch.full((count,), children.index(node(1))), torch.arange(count) % 5
+
+    def told(chosen, truth):
+        rows = NodeCertificates(children, chosen, own, radii, 0.0, SCOPE)
+        return list(collapsed(System("flat", compose(tree, {tree.root: rows}), truth)))
+
+    (sentence,) = told(dogs, truth)
+    assert "answers dog on all 40 inputs that reach it, 32 of which are others" in sentence
+    assert told(dogs, torch.ones(count, dtype=torch.int64)) == []
+    mixed = dogs.clone()
+    mixed[0] = children.index(node(0))
+    assert told(mixed, truth) == []

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hiercls.values.records import read_json
 from hiercls.verbs.assembly import Assembly, assembled, certified, finished_inputs
 from hiercls.verbs.audit import kept_audit
@@ -57,7 +59,7 @@ def findings(run: Run) -> Findings:
             name: frozenset(labels.index(label) for label in members)
             for name, members in run.recipe.report.affinity.items()
         },
-        warnings=_warnings(assembly, len(finished)),
+        warnings=(*_warnings(assembly, len(finished)), *(each for system in systems for each in collapsed(system))),
         mask_in_reach=_mask_in_reach(run),
     )
 
@@ -115,6 +117,28 @@ def _warnings(assembly: Assembly, finished: int) -> tuple[str, ...]:
     if finished < len(assembly.selected):
         found.append(f"{finished} of {len(assembly.selected)} inputs are certified so far")
     return tuple(found)
+
+
+def collapsed(system: System) -> Iterator[str]:
+    """Nodes that answer alike whatever they are shown, though many of their inputs are others: perfectly robust."""
+    tree = system.tree
+    for node, rows in system.certificates.nodes.items():
+        reached = rows.chosen >= 0
+        chosen = rows.chosen[reached].unique()
+        if len(chosen) != 1:
+            continue
+        child = rows.children[int(chosen)]
+        truth = system.truth[reached]
+        others = int(torch.isin(truth, torch.tensor(sorted(node - child))).sum())
+        if others >= COLLAPSED * len(truth):
+            yield (
+                f"{system.name}: {tree.name(node)} answers {tree.name(child)} on all {len(truth):,} inputs that reach "
+                f"it, {others:,} of which are others; its network has collapsed, and its radii say nothing of skill"
+            )
+
+
+COLLAPSED = 0.1
+"""The share of inputs of its other children above which a node with one answer is told of."""
 
 
 def _mask_in_reach(run: Run) -> str | None:
