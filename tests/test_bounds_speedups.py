@@ -77,6 +77,15 @@ class Viewed(nn.Module):
         return self.last(F.relu(self.norm(self.dense(x.view(x.size(0), -1)))))
 
 
+class Flattened(Viewed):
+    """It leaves flattening to its dense layer, of fewer outputs than a batch has images, or of more."""
+
+    def forward(self, x):
+        x = self.first(x)
+        x = self.pool(F.relu(self.second(x) + x))
+        return self.last(F.relu(self.norm(self.dense(x.flatten(1)))))
+
+
 def normalised(layer, y):
     """Batch norm over the corners of a box, with the statistics of the concrete values."""
     values, lower, upper = y
@@ -121,12 +130,12 @@ def corners(network, x, budget):
     return affine(network.last, y)
 
 
-def viewed():
+def viewed(kind=Viewed, images=16):
     torch.manual_seed(0)
-    network = Viewed().train()
+    network = kind().train()
     for layer in (network.first[1], network.second[1], network.norm):
         nn.init.normal_(layer.weight)  # some scales are negative
-    return network, torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    return network, torch.rand(images, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
 def gradients(network, logits, lower, upper):
@@ -136,8 +145,9 @@ def gradients(network, logits, lower, upper):
 
 
 @pytest.mark.parametrize(("arithmetic", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_a_training_pass_and_its_gradients_are_those_of_the_plain_formulas(arithmetic, tolerance):
-    network, x = viewed()
+@pytest.mark.parametrize(("kind", "images"), [(Viewed, 16), (Flattened, 16), (Flattened, 5)])
+def test_a_training_pass_and_its_gradients_are_those_of_the_plain_formulas(kind, images, arithmetic, tolerance):
+    network, x = viewed(kind, images)
     exact = corners(network.double(), x.double(), 0.05)
     expected = [*exact, *gradients(network, *exact)]
     network.to(arithmetic)
@@ -149,8 +159,9 @@ def test_a_training_pass_and_its_gradients_are_those_of_the_plain_formulas(arith
     assert all((one - other).abs().max() <= tolerance * scale for one, other in zip(found, expected, strict=True))
 
 
-def test_linear_bounds_go_back_through_a_view():
-    network, x = viewed()
+@pytest.mark.parametrize("kind", [Viewed, Flattened])
+def test_linear_bounds_go_back_through_what_flattens(kind):
+    network, x = viewed(kind)
     bounded = Bounded(network)
     _, statistics = bounded.concrete(x)
     features = bounded.features(around(x, 0.01, Domain()), statistics, keep=True)

@@ -11,7 +11,7 @@ from torch import fx, nn
 from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds import affine
 from hiercls_plugins.bounds.boxes import Box
-from hiercls_plugins.bounds.layout import Layout
+from hiercls_plugins.bounds.layout import Layout, in_memory_order
 from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import PLAIN, Rounding
 from hiercls_plugins.bounds.rules import FUNCTIONS, LAYERS, METHODS, NORMS, RANDOM, SEVERAL
@@ -79,7 +79,7 @@ class Bounded:
         self.graph = trace(network)
         self._moved = frozenset(moved_by_input(self.graph))
         self._last = result(self.graph)
-        self._layout = Layout(network, self.graph)
+        self._layout = Layout(network, self.graph, joins=not rounding)
         self._merges = self._is(self._last, nn.Linear)
         self._folded = {} if rounding else self._foldable()
 
@@ -88,11 +88,15 @@ class Bounded:
         found: dict[nn.Module, Normalising] = {}
 
         def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-            if not self._in_training(node):
-                y = plain(self.network, node, self._layout.given(node, arguments), options)
-            else:
-                layer = layer_of(self.network, node)
+            if node in self._layout.flattens:
+                return arguments[0]
+            layer: Any = layer_of(self.network, node) if node.op == "call_module" else None
+            if self._in_training(node):
                 y, found[layer] = concrete(layer, arguments[0])
+            elif node in self._layout.dense:
+                y = F.linear(*in_memory_order(arguments[0], layer.weight), layer.bias)
+            else:
+                y = plain(self.network, node, self._layout.given(node, arguments), options)
             return self._layout.handed_on(node, y)
 
         return evaluate(self.network, self.graph, x, call)[self._last], found
@@ -109,6 +113,8 @@ class Bounded:
         def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
             if node not in self._moved:
                 return plain(self.network, node, arguments, options)
+            if node in self._layout.flattens:
+                return arguments[0]
             if self._is(node, nn.ReLU):
                 relus.append(arguments[0])
             bound = self._bound(node, self._layout.given(node, arguments), options, statistics or {})
@@ -153,6 +159,9 @@ class Bounded:
             if node in self._folded:
                 return affine.folded(layer_of(self.network, self._folded[node]), parts, x)
             return affine.batch_norm(parts, x, self.rounding)
+        if node in self._layout.dense:
+            matrix: Any = layer
+            return affine.linear(self.rounding, *in_memory_order(x, matrix.weight), matrix.bias)
         return LAYERS[type(layer)](layer, x, self.rounding)
 
     def _parts(self, node: fx.Node, layer: nn.Module, statistics: Statistics) -> Normalising:

@@ -1,7 +1,8 @@
 """Where in memory the channels of a training pass lie: last through convolutions, first everywhere else.
 
 Convolutions in float32 are faster with channels last, above all backwards. Other operations, a `view` for one, see
-the layout in which the network was written, and their gradients come back with channels last again.
+the layout in which the network was written, and their gradients come back with channels last again. A dense layer on
+a flattened image takes it as it lies, and its weights are laid out alike: they are fewer than a batch's activations.
 """
 
 import operator
@@ -21,12 +22,23 @@ SPATIAL_FUNCTIONS: frozenset[Any] = frozenset((F.relu, torch.relu, operator.add,
 
 
 class Layout:
-    """The operations of a network at which channels move."""
+    """The operations of a network at which channels move.
 
-    def __init__(self, network: nn.Module, graph: fx.Graph):
+    Args:
+        joins: whether images may be flattened by the dense layer that takes them.
+
+    Attributes:
+        flattens: those that flatten images for one dense layer alone, and may be left to it.
+        dense: these layers.
+    """
+
+    def __init__(self, network: nn.Module, graph: fx.Graph, joins: bool):
         spatial = {node for node in graph.nodes if _keeps_layout(network, node)}
-        self._last = {node for node in spatial if node.op == "call_module" and _is_convolution(network, node)}
-        self._first = {node for node in spatial if any(user not in spatial for user in node.users)}
+        self.flattens = {node for node in graph.nodes if joins and _flattens_for_dense(network, node, spatial)}
+        self.dense = {user for node in self.flattens for user in node.users}
+        ready = spatial | self.flattens
+        self._last = {node for node in spatial if node.op == "call_module" and _is(network, node, nn.Conv2d)}
+        self._first = {node for node in spatial if any(user not in ready for user in node.users)}
 
     def given(self, node: fx.Node, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments of an operation as it takes them fastest."""
@@ -46,9 +58,29 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
 
 def channels_first(x: torch.Tensor) -> torch.Tensor:
     """Images as torch makes them."""
-    if x.dim() != 4 or x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
-        return x
-    return _First.apply(x)
+    return _First.apply(x) if _lying(x)[1] else x
+
+
+def _lying(x: torch.Tensor) -> tuple[torch.Size, bool]:
+    """The shape, and whether these are images with channels last."""
+    return x.shape, x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def in_memory_order(x: Any, weight: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    """Rows of flattened images and the weight of a dense layer for them, both in an order of entries that is cheap.
+
+    Args:
+        x: (N, C, H, W), a tensor or a box.
+        weight: (K, C H W).
+
+    Returns:
+        (N, C H W) and (K, C H W), whose product is that of the images flattened as they were written.
+    """
+    shape, lies_last = _lying(x.centre if isinstance(x, Box) else x)
+    if not lies_last or len(weight) > shape[0]:
+        return _moved(x, lambda v: channels_first(v).flatten(1)), weight
+    ordered = weight.unflatten(1, shape[1:]).permute(0, 2, 3, 1).flatten(1)
+    return _moved(x, lambda v: v.permute(0, 2, 3, 1).flatten(1)), ordered
 
 
 def _moved(value: Any, move: Any) -> Any:
@@ -61,8 +93,26 @@ def _keeps_layout(network: nn.Module, node: fx.Node) -> bool:
     return node.target in SPATIAL_FUNCTIONS
 
 
-def _is_convolution(network: nn.Module, node: fx.Node) -> bool:
-    return type(layer_of(network, node)) is nn.Conv2d
+def _flattens_for_dense(network: nn.Module, node: fx.Node, spatial: set[fx.Node]) -> bool:
+    """Whether an operation makes rows of images in a layout of ours, for one dense layer that is not the last."""
+    if node.op == "call_module":
+        layer = layer_of(network, node)
+        flattens = isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) == (1, -1)
+    else:
+        flattens = node.target in (torch.flatten, "flatten") and node.args[1:] == (1,) and not node.kwargs
+    users = list(node.users)
+    return (
+        flattens
+        and node.all_input_nodes[0] in spatial
+        and len(users) == 1
+        and users[0].op == "call_module"
+        and _is(network, users[0], nn.Linear)
+        and all(user.op != "output" for user in users[0].users)
+    )
+
+
+def _is(network: nn.Module, node: fx.Node, kind: type[nn.Module]) -> bool:
+    return type(layer_of(network, node)) is kind
 
 
 class _First(torch.autograd.Function):
