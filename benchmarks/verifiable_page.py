@@ -27,12 +27,30 @@ def page(outcome: Mapping[str, Any], notes: str | None) -> str:
     ]
     lines += [f"    {outcome['command']}", "", outcome["preface"], ""]
     for setting in outcome["settings"]:
-        lines += [*table(setting), ""]
-    lines += [*totals(outcome["settings"]), ""]
+        if begun(setting):
+            lines += [*table(setting), ""]
     if notes:
         lines += ["## What remains to the published figures", "", notes.strip(), ""]
+    lines += ["## Seconds and hours", "", *totals(outcome["settings"]), ""]
+    lines += [*waiting([setting for setting in outcome["settings"] if not begun(setting)])]
     lines += [", ".join(f"{name} {value}" for name, value in outcome["environment"].items()) + ".", ""]
     return "\n".join(lines)
+
+
+def begun(setting: Mapping[str, Any]) -> bool:
+    """Whether a row of the table is measured."""
+    return any(row["figures"] for row in setting["rows"])
+
+
+def waiting(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Tables without a row, folded away."""
+    lines = ["## Not run yet", ""] if settings else []
+    for setting in settings:
+        left = [row["hours left"] for row in setting["rows"]]
+        told = "nothing was timed yet" if None in left else f"about {sum(left):,.1f} hours"
+        lines += ["<details>", f"<summary>{setting['title']}: {told}</summary>"]
+        lines += [*table(setting)[1:], "", "</details>", ""]
+    return lines
 
 
 def table(setting: Mapping[str, Any]) -> list[str]:

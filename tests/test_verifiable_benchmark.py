@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from verifiable_costs import Estimate, Kind, Timing, Work, estimate, rates  # noqa: E402
 from verifiable_memory import Memory  # noqa: E402
-from verifiable_page import goal, hours, lower_everywhere, spread, table  # noqa: E402
+from verifiable_page import goal, hours, lower_everywhere, spread, table, waiting  # noqa: E402
 from verifiable_published import LARGE  # noqa: E402
 from verifiable_runs import Few, _halves, shortened, size  # noqa: E402
 from verifiable_settings import SETTINGS  # noqa: E402
@@ -71,6 +71,14 @@ def test_where_nothing_was_timed_no_hours_are_made_up():
     assert estimate([Work(SMALL, 1.0, 1)], {}) is None
     assert estimate([], {}) == Estimate(0.0, 0)
     assert hours({**ROW, "hours left": None}) == "unknown: nothing was timed yet"
+
+
+def test_tables_without_a_row_are_folded_away_with_their_hours():
+    told = waiting([SETTING, {**SETTING, "title": "Other", "rows": [{**ROW, "hours left": None}]}])
+    assert "<summary>Fashion: about 3.2 hours</summary>" in told
+    assert "<summary>Other: nothing was timed yet</summary>" in told
+    assert "| Mixed NDT | 0 of 3 | not run | not run | not run | 3.2 |" in told
+    assert waiting([]) == []
 
 
 def test_a_row_that_was_not_run_shows_its_hours_and_no_figure():
