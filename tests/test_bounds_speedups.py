@@ -13,10 +13,12 @@ from hiercls.values.views import Inputs
 from hiercls.words.norms import LINF
 from hiercls.words.threats import Domain, Threat
 from hiercls_plugins.bounds import monotone
+from hiercls_plugins.bounds.backward import through_relu
 from hiercls_plugins.bounds.bounded import Bounded
 from hiercls_plugins.bounds.boxes import Box, around
 from hiercls_plugins.bounds.crown import Crown
 from hiercls_plugins.bounds.exclusion import exclusion_margins
+from hiercls_plugins.bounds.lines import through_relu_in_training
 from hiercls_plugins.bounds.rounding import FLOAT32, PLAIN
 from hiercls_plugins.bounds.search import Search, largest_budgets, largest_positive
 from hiercls_plugins.ibp.certifier import IbpCertifier
@@ -59,6 +61,26 @@ def test_the_gradient_of_the_relu_of_a_box_is_its_slope():
         return box.centre, box.radius
 
     assert torch.autograd.gradcheck(relu, (centre, radius), eps=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_lines_in_training_are_those_of_certificates_and_so_is_their_gradient(count):
+    generator = torch.Generator().manual_seed(count)
+    centre, radius = boxes()
+    rows = torch.randn(6, count, 9, generator=generator, dtype=torch.float64).requires_grad_(True)
+    weights = torch.randn(6, count, 10, generator=generator, dtype=torch.float64)
+    told = []
+    for through in (through_relu_in_training, lambda a, box: through_relu(a, box, 0.0, adaptive=True)):
+        found, constant = through(rows, Box(centre, radius))
+        total = (found * weights[..., :9]).sum() + (constant * weights[..., 9]).sum()
+        told.append((found, constant, *torch.autograd.grad(total, (rows, centre, radius))))
+    for one, other in zip(*told, strict=True):
+        assert torch.allclose(one, other, atol=1e-13)
+    assert torch.autograd.gradcheck(
+        lambda a, c, r: through_relu_in_training(a, Box(c, r)),
+        (rows, centre, (radius.detach() + 0.02).requires_grad_(True)),
+        eps=1e-6,
+    )
 
 
 class Viewed(nn.Module):

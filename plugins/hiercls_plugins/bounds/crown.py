@@ -11,6 +11,7 @@ from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds import affine, backward
 from hiercls_plugins.bounds.bounded import Bounded, Features, Statistics
 from hiercls_plugins.bounds.boxes import Box
+from hiercls_plugins.bounds.lines import through_relu_in_training
 from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import PLAIN
 from hiercls_plugins.bounds.rules import MATRICES, NORMS
@@ -80,7 +81,11 @@ class Crown:
         if _is_relu(self.network, node):
             source = node.all_input_nodes[0]
             box = self.features.values[source]
-            pull.pass_on(source, *backward.through_relu(rows, box, _slope(self.network, node), pull.adaptive))
+            slope = _slope(self.network, node)
+            if pull.adaptive and slope == 0 and not self.bounded.rounding:
+                pull.pass_on(source, *through_relu_in_training(rows, box))
+            else:
+                pull.pass_on(source, *backward.through_relu(rows, box, slope, pull.adaptive))
         elif _weighted(self.network, node):
             self._layer(node, rows, pull)
         elif _affine(self.network, node):
