@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hiercls.cli.main import main
+from hiercls_plugins.datasets.digits import Digits
 
 SMALL = """
 name: small
@@ -268,7 +269,10 @@ def test_more_inputs_than_there_are_is_an_error(here, capsys):
 
 def test_predict_takes_places_or_a_file_and_names_abstention(here, capsys):
     call(capsys, "train", "small.yaml")
+    truth = Digits().load("test", Path()).truth
+    assert call(capsys, "predict", "small.yaml", "--index", "4")[1].startswith(f"4 (truly {int(truth[4])})  tree: ")
     np.save("one.npy", np.full((1, 1, 8, 8), 0.5, dtype=np.float32))
+    assert call(capsys, "predict", "small.yaml", "--file", "one.npy")[1].startswith("0  tree: ")
     assert call(capsys, "predict", "small.yaml", "--file", "one.npy", "--index", "2")[0] == 2
     Path("text.npy").write_text("no array")
     code, _, error = call(capsys, "predict", "small.yaml", "--file", "text.npy")

@@ -16,7 +16,7 @@ from hiercls.words.errors import ConfigurationError, DataError
 
 
 def predict(run: Run, indices: Sequence[int] = (), file: Path | None = None) -> list[dict[str, object]]:
-    """The answers of every system, with the path that led to each.
+    """The answers of every system, with the path that led to each, and the true label of an input of the test split.
 
     A random node answers what its selection draws name if fresh draws confirm it at the recipe's alpha, and
     abstains otherwise: the answer is then the node's label set.
@@ -36,6 +36,9 @@ def predict(run: Run, indices: Sequence[int] = (), file: Path | None = None) -> 
     view = run.recipe.threat.view
     require_domain(inputs.views[view], run.recipe.threat.domain, "predict")
     rows: list[dict[str, object]] = [{"index": index} for index in inputs.index.tolist()]
+    if file is None:
+        for row, label in zip(rows, run.data.test.truth[inputs.index].tolist(), strict=True):
+            row["truth"] = run.data.labels[label]
     for classifier in assembly.classifiers:
         for row, answer in zip(rows, _answers(classifier, inputs), strict=True):
             row[classifier.system.name] = answer

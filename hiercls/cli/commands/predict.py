@@ -22,8 +22,9 @@ def predict(
         show_json(rows)
         return
     for row in rows:
+        truth = f" (truly {row['truth']})" if "truth" in row else ""
         for system, found in row.items():
             if isinstance(found, dict):
                 path_taken = " > ".join(found["path"])
                 how = f"abstains at {found['path'][-1]}, one of " if found["abstains"] else ""
-                click.echo(f"{row['index']}  {system}: {how}{', '.join(found['answer'])}  ({path_taken})")
+                click.echo(f"{row['index']}{truth}  {system}: {how}{', '.join(found['answer'])}  ({path_taken})")
