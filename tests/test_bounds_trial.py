@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from test_bounds import members
+from bounds_toys import members
 from torch import nn
 
 from hiercls.contracts.context import Context

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from test_bounds import NETWORKS, certifying, linear, members, network
+from bounds_toys import NETWORKS, certifying, linear, members, network
 from torch import nn
 
 from hiercls.words.threats import Domain

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from test_bounds import linear
+from bounds_toys import linear
 from test_ibp import HEADS, at, claims, convolutional, images, pgd
 from torch import nn
 
