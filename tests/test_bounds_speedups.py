@@ -181,6 +181,19 @@ def test_a_training_pass_and_its_gradients_are_those_of_the_plain_formulas(kind,
     assert all((one - other).abs().max() <= tolerance * scale for one, other in zip(found, expected, strict=True))
 
 
+@pytest.mark.parametrize(("passed", "bounded_rows"), [(5, 16), (16, 5), (16, 16)])
+def test_bounds_of_another_number_of_rows_take_weights_as_these_rows_lie(passed, bounded_rows):
+    """Float64 keeps the layout in which the network was written."""
+    network, x = viewed(Flattened)
+    found = []
+    for arithmetic in (torch.float32, torch.float64):
+        bounded = Bounded(network.to(arithmetic))
+        _, statistics = bounded.concrete(x[:passed].to(arithmetic))
+        found.append(bounded.outputs(around(x[:bounded_rows].to(arithmetic), 0.05, Domain()), statistics))
+    assert torch.allclose(found[0].centre.double(), found[1].centre, atol=1e-5)
+    assert torch.allclose(found[0].radius.double(), found[1].radius, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", [Viewed, Flattened])
 def test_linear_bounds_go_back_through_what_flattens(kind):
     network, x = viewed(kind)

@@ -85,8 +85,8 @@ def test_bounds_in_training_are_those_in_eval_mode_with_the_statistics_of_the_ba
     found = bounded.outputs(around(x, 0.02, UNIT), statistics)
     for layer in made.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.running_mean.copy_(statistics[layer].mean.detach())
-            layer.running_var.copy_((layer.weight / statistics[layer].scale).detach() ** 2 - layer.eps)
+            layer.running_mean.copy_(statistics.norms[layer].mean.detach())
+            layer.running_var.copy_((layer.weight / statistics.norms[layer].scale).detach() ** 2 - layer.eps)
     expected = Bounded(made.eval()).outputs(around(x, 0.02, UNIT))
     assert torch.allclose(found.centre, expected.centre, atol=1e-9)
     assert torch.allclose(found.radius, expected.radius, atol=1e-9)

@@ -172,7 +172,7 @@ def test_linear_bounds_in_training_are_those_in_eval_mode_with_the_statistics_of
     frozen = deepcopy(made).eval()
     for name, layer in made.named_modules():
         if isinstance(layer, nn.BatchNorm2d):
-            scale, mean, _ = statistics[layer]
+            scale, mean, _ = statistics.norms[layer]
             twin = frozen.get_submodule(name)
             twin.running_mean.copy_(mean.detach())
             twin.running_var.copy_((layer.weight / scale).detach() ** 2 - layer.eps)

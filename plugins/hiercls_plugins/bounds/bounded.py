@@ -1,6 +1,5 @@
 """Bounds of a whole network, traced once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +14,8 @@ from hiercls_plugins.bounds.layout import Layout, in_memory_order
 from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import PLAIN, Rounding
 from hiercls_plugins.bounds.rules import FUNCTIONS, LAYERS, METHODS, NORMS, RANDOM, SEVERAL
-from hiercls_plugins.bounds.statistics import Normalising, concrete, running
+from hiercls_plugins.bounds.statistics import Normalising, Statistics, concrete, running
 from hiercls_plugins.bounds.tracing import Environment, evaluate, moved_by_input, plain, result, trace
-
-Statistics = Mapping[nn.Module, Normalising]
-"""Batch norms in train mode as affine maps, from one concrete pass."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,9 @@ class Bounded:
         self.network = network
         self.rounding = rounding
         self.graph = trace(network)
+        self._layers: dict[fx.Node, Any] = {
+            node: layer_of(network, node) for node in self.graph.nodes if node.op == "call_module"
+        }
         self._moved = frozenset(moved_by_input(self.graph))
         self._last = result(self.graph)
         self._layout = Layout(network, self.graph, joins=not rounding)
@@ -84,22 +83,26 @@ class Bounded:
         self._folded = {} if rounding else self._foldable()
 
     def concrete(self, x: torch.Tensor) -> tuple[torch.Tensor, Statistics]:
-        """The network's own pass, and the statistics of every batch norm in train mode; both have gradients."""
-        found: dict[nn.Module, Normalising] = {}
+        """The network's own pass, and what it leaves to bounds of the same batch."""
+        norms: dict[nn.Module, Normalising] = {}
+        ordered: dict[nn.Module, torch.Tensor] = {}
 
         def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
             if node in self._layout.flattens:
                 return arguments[0]
-            layer: Any = layer_of(self.network, node) if node.op == "call_module" else None
+            layer: Any = self._layers.get(node)
             if self._in_training(node):
-                y, found[layer] = concrete(layer, arguments[0])
+                y, norms[layer] = concrete(layer, arguments[0])
             elif node in self._layout.dense:
-                y = F.linear(*in_memory_order(arguments[0], layer.weight), layer.bias)
+                rows, weight = in_memory_order(arguments[0], layer.weight)
+                if weight is not layer.weight:
+                    ordered[layer] = weight
+                y = F.linear(rows, weight, layer.bias)
             else:
                 y = plain(self.network, node, self._layout.given(node, arguments), options)
             return self._layout.handed_on(node, y)
 
-        return evaluate(self.network, self.graph, x, call)[self._last], found
+        return evaluate(self.network, self.graph, x, call)[self._last], Statistics(norms, ordered)
 
     def features(self, box: Box, statistics: Statistics | None = None, keep: bool = False) -> Features:
         """Bounds up to the last affine layer.
@@ -117,12 +120,12 @@ class Bounded:
                 return arguments[0]
             if self._is(node, nn.ReLU):
                 relus.append(arguments[0])
-            bound = self._bound(node, self._layout.given(node, arguments), options, statistics or {})
+            bound = self._bound(node, self._layout.given(node, arguments), options, statistics or Statistics())
             return self._layout.handed_on(node, bound)
 
         values = evaluate(self.network, self.graph, box, call)
         if self._merges:
-            layer: Any = layer_of(self.network, self._last)
+            layer = self._layers[self._last]
             bias = layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
             return Features(values[self._last], layer.weight, bias, tuple(relus), values if keep else {})
         outputs: Box = values[self._last]
@@ -149,7 +152,7 @@ class Bounded:
             raise HierclsError(f"bounds: no rule for {named} with these arguments ({error})") from error
 
     def _bound_layer(self, node: fx.Node, x: Box, statistics: Statistics) -> Box:
-        layer = layer_of(self.network, node)
+        layer = self._layers[node]
         if node in self._folded.values() or (node is self._last and self._merges):
             return x
         if type(layer) in RANDOM and layer.training:
@@ -157,27 +160,27 @@ class Bounded:
         if type(layer) in NORMS:
             parts = self._parts(node, layer, statistics)
             if node in self._folded:
-                return affine.folded(layer_of(self.network, self._folded[node]), parts, x)
+                return affine.folded(self._layers[self._folded[node]], parts, x)
             return affine.batch_norm(parts, x, self.rounding)
         if node in self._layout.dense:
-            matrix: Any = layer
-            return affine.linear(self.rounding, *in_memory_order(x, matrix.weight), matrix.bias)
+            rows, weight = in_memory_order(x, layer.weight, statistics.ordered.get(layer))
+            return affine.linear(self.rounding, rows, weight, layer.bias)
         return LAYERS[type(layer)](layer, x, self.rounding)
 
     def _parts(self, node: fx.Node, layer: nn.Module, statistics: Statistics) -> Normalising:
         if not layer.training:
             return running(layer)
-        if layer not in statistics:
+        if layer not in statistics.norms:
             raise HierclsError(
                 f"bounds: {operation(self.network, node)} is in train mode; give the statistics of `concrete`"
             )
-        return statistics[layer]
+        return statistics.norms[layer]
 
     def _is(self, node: fx.Node, *kinds: type[nn.Module]) -> bool:
-        return node.op == "call_module" and type(layer_of(self.network, node)) in kinds
+        return type(self._layers.get(node)) in kinds
 
     def _in_training(self, node: fx.Node) -> bool:
-        return self._is(node, *NORMS) and layer_of(self.network, node).training
+        return self._is(node, *NORMS) and self._layers[node].training
 
     def _foldable(self) -> dict[fx.Node, fx.Node]:
         """Each batch norm that directly follows a convolution, and nothing else does.

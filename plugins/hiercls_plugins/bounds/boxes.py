@@ -49,7 +49,7 @@ def around(x: torch.Tensor, budget: torch.Tensor | float, domain: Domain) -> Box
     """
     lower, upper = x - budget, x + budget
     if domain.bounded:
-        lower, upper = lower.clamp_min(domain.lower), upper.clamp_max(domain.upper)
+        lower, upper = lower.clamp_min_(domain.lower), upper.clamp_max_(domain.upper)
     return between(lower, upper)
 
 

@@ -9,12 +9,13 @@ from torch import fx, nn
 
 from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds import affine, backward
-from hiercls_plugins.bounds.bounded import Bounded, Features, Statistics
+from hiercls_plugins.bounds.bounded import Bounded, Features
 from hiercls_plugins.bounds.boxes import Box
 from hiercls_plugins.bounds.lines import through_relu_in_training
 from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import PLAIN
 from hiercls_plugins.bounds.rules import MATRICES, NORMS
+from hiercls_plugins.bounds.statistics import Statistics
 from hiercls_plugins.bounds.tracing import plain
 
 SPARE = 1.001
@@ -41,7 +42,7 @@ class Crown:
             raise ValueError("CROWN needs the boxes of all operations")
         self.bounded = bounded
         self.features = features
-        self.statistics = statistics or {}
+        self.statistics = statistics or Statistics()
         self.network = bounded.network
         self._exact = copy(bounded)
         self._exact.rounding = PLAIN

@@ -66,12 +66,13 @@ def _lying(x: torch.Tensor) -> tuple[torch.Size, bool]:
     return x.shape, x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def in_memory_order(x: Any, weight: torch.Tensor) -> tuple[Any, torch.Tensor]:
+def in_memory_order(x: Any, weight: torch.Tensor, ordered: torch.Tensor | None = None) -> tuple[Any, torch.Tensor]:
     """Rows of flattened images and the weight of a dense layer for them, both in an order of entries that is cheap.
 
     Args:
         x: (N, C, H, W), a tensor or a box.
         weight: (K, C H W).
+        ordered: what this gave for other images that lie alike.
 
     Returns:
         (N, C H W) and (K, C H W), whose product is that of the images flattened as they were written.
@@ -79,7 +80,8 @@ def in_memory_order(x: Any, weight: torch.Tensor) -> tuple[Any, torch.Tensor]:
     shape, lies_last = _lying(x.centre if isinstance(x, Box) else x)
     if not lies_last or len(weight) > shape[0]:
         return _moved(x, lambda v: channels_first(v).flatten(1)), weight
-    ordered = weight.unflatten(1, shape[1:]).permute(0, 2, 3, 1).flatten(1)
+    if ordered is None:
+        ordered = weight.unflatten(1, shape[1:]).permute(0, 2, 3, 1).flatten(1)
     return _moved(x, lambda v: v.permute(0, 2, 3, 1).flatten(1)), ordered
 
 

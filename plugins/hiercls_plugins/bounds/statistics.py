@@ -1,5 +1,7 @@
 """Batch norm as an affine map, with running statistics or with those of one concrete pass."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +16,19 @@ class Normalising(NamedTuple):
     scale: torch.Tensor
     mean: torch.Tensor
     shift: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What one concrete pass leaves to the bounds of its batch; both have gradients.
+
+    Attributes:
+        norms: batch norms in train mode as affine maps.
+        ordered: the weights of dense layers that took images as they lay in memory, laid out alike.
+    """
+
+    norms: Mapping[nn.Module, Normalising] = field(default_factory=dict)
+    ordered: Mapping[nn.Module, torch.Tensor] = field(default_factory=dict)
 
 
 def running(layer: nn.Module) -> Normalising:

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from hiercls_plugins.bounds.bounded import Bounded, Statistics
+from hiercls_plugins.bounds.bounded import Bounded
 from hiercls_plugins.bounds.boxes import Box
 from hiercls_plugins.bounds.operations import layer_of
-from hiercls_plugins.bounds.statistics import Normalising
+from hiercls_plugins.bounds.statistics import Normalising, Statistics
 from hiercls_plugins.bounds.tracing import evaluate, plain, result
 from hiercls_plugins.bounds.training.objective import Step
 
@@ -37,7 +37,8 @@ class Adversary:
         It attacks the network that is bounded: batch norms have the statistics of the clean pass. No parameter
         gets a gradient and no running statistics move. The start is drawn from the step's own randomness.
         """
-        fixed = {layer: Normalising(*(part.detach() for part in parts)) for layer, parts in step.statistics.items()}
+        norms = step.statistics.norms
+        fixed = Statistics({layer: Normalising(*(part.detach() for part in parts)) for layer, parts in norms.items()})
         drawn = torch.rand(box.centre.shape, generator=step.moment.generator).to(box.centre)
         x = box.centre + (2 * drawn - 1) * box.radius
         for _ in range(self.steps):
@@ -57,8 +58,8 @@ def outputs(bounded: Bounded, x: torch.Tensor, statistics: Statistics) -> torch.
 
     def call(node: fx.Node, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         layer = layer_of(bounded.network, node) if node.op == "call_module" else None
-        if layer is not None and layer in statistics:
-            return _normalised(arguments[0], statistics[layer])
+        if layer is not None and layer in statistics.norms:
+            return _normalised(arguments[0], statistics.norms[layer])
         return plain(bounded.network, node, arguments, dict(options))
 
     return evaluate(bounded.network, bounded.graph, x, call)[result(bounded.graph)]

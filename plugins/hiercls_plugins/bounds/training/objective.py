@@ -8,9 +8,10 @@ import torch.nn.functional as F
 
 from hiercls.contracts.fitting import Moment, Stateless
 from hiercls.words.threats import Domain
-from hiercls_plugins.bounds.bounded import Bounded, Features, Statistics
+from hiercls_plugins.bounds.bounded import Bounded, Features
 from hiercls_plugins.bounds.boxes import Box, around
 from hiercls_plugins.bounds.rules import MATRICES
+from hiercls_plugins.bounds.statistics import Statistics
 from hiercls_plugins.bounds.training.fusion import margin_bounds
 from hiercls_plugins.bounds.training.ramp import Ramp
 from hiercls_plugins.bounds.training.regulariser import penalty
