@@ -59,7 +59,7 @@ def table(setting: Mapping[str, Any]) -> list[str]:
     lines = [f"## {setting['title']}", ""]
     if setting["trouble"]:
         lines += [f"{setting['trouble']}.", ""]
-    extra = ["verified inter-group error, tighter rule"] if setting["flat rule"] else []
+    extra = [*setting["beside"], *(["verified inter-group error, tighter rule"] if setting["flat rule"] else [])]
     lines += ["| | seeds | " + " | ".join([*columns, *extra]) + " | hours left |"]
     lines += ["|" + "---|" * (len(columns) + len(extra) + 3)]
     for row in setting["rows"]:
@@ -73,13 +73,13 @@ def table(setting: Mapping[str, Any]) -> list[str]:
 
 def ours(row: Mapping[str, Any], columns: int, setting: Mapping[str, Any]) -> str:
     figures = row["figures"]
-    extra = bool(setting["flat rule"])
+    flat, beside = bool(setting["flat rule"]), len(setting["beside"])
     mark = _mark(row, setting["columns"]) if setting["same data"] else ""
     if not figures:
-        cells = ["not run"] * columns + [""] * extra
+        cells = ["not run"] * columns + [""] * (beside + flat)
     else:
-        cells = [spread(column) for column in zip(*figures, strict=True)]
-        cells += [spread(row["tighter"]) if row["tighter"] else "" for _ in range(extra)]
+        cells = [spread(column) for column in (*zip(*figures, strict=True), *zip(*row["beside"], strict=True))]
+        cells += [spread(row["tighter"]) if row["tighter"] else ""] * flat
     return f"| {row['name']}{mark} | {len(figures)} of {row['asked seeds']} | {' | '.join(cells)} | {hours(row)} |"
 
 

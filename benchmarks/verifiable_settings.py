@@ -82,6 +82,14 @@ class Setting:
         inner = f"verified intra-group error @{self.inner:g}"
         return dict([("error", "error"), outer, ("verified intra-group error", inner)])
 
+    @property
+    def beside(self) -> Mapping[str, str]:
+        """Readings that the source leaves open, each with its metric: whether the root counts inside groups."""
+        if self.inner is None:
+            return {}
+        name = "verified intra-group error, root included"
+        return {name: f"{name} @{self.inner:g}"}
+
 
 CUT = {"truncate": {"depth": 1}}
 """The tree of the root split alone."""

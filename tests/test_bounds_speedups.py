@@ -20,10 +20,7 @@ from hiercls_plugins.bounds.crown import Crown
 from hiercls_plugins.bounds.exclusion import exclusion_margins
 from hiercls_plugins.bounds.lines import through_relu_in_training
 from hiercls_plugins.bounds.rounding import FLOAT32, PLAIN
-from hiercls_plugins.bounds.search import Search, largest_budgets, largest_positive
 from hiercls_plugins.ibp.certifier import IbpCertifier
-
-SEARCH = Search(1e-4, 1.0, 0.002, (0.05, 0.1))
 
 
 def boxes(seed=0):
@@ -227,86 +224,6 @@ def test_a_training_step_gives_the_same_bits_every_time():
         box = bounded.outputs(around(x, 0.05, Domain()), statistics)
         found.append((logits, box.lower, box.upper, *gradients(network, logits, box.lower, box.upper)))
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
-
-
-class Margins:
-    """Known margins that remember the budgets they were asked for."""
-
-    def __init__(self, margin):
-        self.margin = margin
-        self.seen = []
-
-    def __call__(self, budgets):
-        self.seen.append(budgets)
-        return self.margin(budgets[:, None])
-
-    def holds(self, budgets):
-        return self.margin(budgets[:, None]) > 0
-
-
-turns = torch.rand(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) ** 5 * 1.2
-
-
-def bending(e):
-    """As interval bounds grow: faster where more neurons may have either sign."""
-    return e + 2 * F.relu(e - 0.03) + 3 * F.relu(e - 0.15)
-
-
-CURVES = {
-    "bending": lambda e: bending(turns) - bending(e),
-    "straight": lambda e: turns - e,
-    "convex": lambda e: 1 / (e + 0.03) - 1 / (turns + 0.03),
-    "bent": lambda e: torch.where(e < turns, (turns - e).sqrt(), -50 * (e - turns)),
-    "steep": lambda e: torch.expm1(-40 * (e - turns)),
-    "flat": lambda e: (turns - e) ** 9,
-    "a step": lambda e: torch.where(e < turns, 1e-9, -1e9),
-    "signs": lambda e: torch.where(e < turns, torch.inf, -torch.inf),
-    "not a number": lambda e: torch.where(e < turns, turns - e, torch.nan),
-}
-
-
-@pytest.mark.parametrize("name", CURVES)
-def test_a_search_by_margins_finds_what_bisection_finds(name):
-    margins = Margins(CURVES[name])
-    found = largest_positive(margins, 40, SEARCH)
-    bisected = largest_budgets(margins.holds, 40, SEARCH)
-    tested = torch.stack(margins.seen, dim=1)[:, None, :]
-    positive = torch.stack([margins.margin(budgets[:, None]) > 0 for budgets in margins.seen], dim=2)
-    assert torch.equal(found, torch.where(positive, tested, 0.0).amax(dim=2)), "the largest tested one that held"
-    wide = torch.exp(torch.tensor(SEARCH.precision, dtype=torch.float64))
-    assert bool(((found <= bisected * wide) & (bisected <= found * wide)).all())
-    inside = (turns > SEARCH.smallest) & (turns < SEARCH.largest)
-    assert bool((found[inside] * wide >= turns[inside]).all())
-    assert not bool(found[turns <= SEARCH.smallest].any())
-    assert bool((found[turns > SEARCH.largest] == SEARCH.largest).all())
-
-
-@pytest.mark.parametrize("name", ["straight", "bending"])
-def test_margins_spare_a_third_of_the_tests(name):
-    one_question = Margins(lambda e: CURVES[name](e)[:, :1])
-    answers = Margins(lambda e: one_question.margin(e) > 0)
-    largest_positive(one_question, 40, SEARCH)
-    largest_budgets(answers, 40, SEARCH)
-    assert len(one_question.seen) <= len(answers.seen) * 2 / 3
-
-
-@pytest.mark.parametrize("name", CURVES)
-def test_a_row_of_a_search_by_margins_does_not_depend_on_its_neighbours(name):
-    together = largest_positive(Margins(CURVES[name]), 40, SEARCH)
-    for n in range(0, 40, 7):
-        alone = largest_positive(Margins(lambda e, n=n: CURVES[name](e)[n : n + 1]), 1, SEARCH)
-        assert torch.equal(alone[0], together[n])
-
-
-def test_an_asked_budget_that_holds_is_claimed_however_coarse_the_search():
-    found = largest_positive(Margins(lambda e: 0.10001 - e), 1, Search(0.08, 0.2, 1.0, (0.09, 0.1)))
-    assert found.item() == 0.1
-
-
-def test_margins_that_rise_again_never_make_a_claim_that_failed():
-    margins = Margins(lambda e: torch.cos(60 * e * torch.arange(1.0, 5.0, dtype=torch.float64)) - 0.2)
-    found = largest_positive(margins, 1, SEARCH)
-    assert bool((margins.margin(found) > 0).diagonal().all())
 
 
 def test_margins_of_children_are_those_of_a_linear_network():

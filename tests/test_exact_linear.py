@@ -5,6 +5,7 @@ from math import inf, sqrt
 
 import pytest
 import torch
+from bounds_toys import Standardised
 from torch import nn
 
 from hiercls.contracts.context import Context
@@ -112,17 +113,6 @@ def test_a_child_that_loses_on_the_whole_domain_has_an_infinite_radius_there():
     assert rows(made, head, x)[0].own == pytest.approx(0.5, rel=3e-5)
     barely = network([[1.0, 1.0], [0.0, 0.0]], [1e-9, 0.0])
     assert rows(barely, head, x, domain=Domain())[0].own < inf, "within what float32 may err"
-
-
-class Standardised(nn.Module):
-    def __init__(self, network):
-        super().__init__()
-        self.register_buffer("mean", torch.tensor([0.3, 0.5]).view(1, 2, 1, 1))
-        self.register_buffer("std", torch.tensor([0.2, 0.4]).view(1, 2, 1, 1))
-        self.network = network
-
-    def forward(self, x):
-        return self.network((x - self.mean) / self.std)
 
 
 def test_affine_layers_fold_into_one_map():

@@ -33,6 +33,7 @@ ROW = {
     "asked seeds": 3,
     "figures": [],
     "tighter": [],
+    "beside": [],
     "hours left": 3.21,
     "basis": 0,
     "why not": "",
@@ -41,6 +42,7 @@ SETTING = {
     "title": "Fashion",
     "trouble": "",
     "columns": ["error", "inter-group error", "verified inter-group error"],
+    "beside": [],
     "flat rule": False,
     "same data": True,
     "source": "Fashion-MNIST",
@@ -115,6 +117,18 @@ def test_a_flat_row_below_by_the_tighter_rule_alone_has_a_mark_of_its_own():
     assert any(line.startswith("| IGRP\\* |") for line in both)
     worse = table({**flat, "rows": [{**row, "figures": [(12.0, 9.9, 15.0)], "tighter": [13.0]}]})
     assert any(line.startswith("| IGRP |") for line in worse), "another column is not lower"
+
+
+def test_a_reading_that_the_source_leaves_open_stands_beside_its_columns():
+    row = {**ROW, "figures": [(1.0, 2.0, 3.0)], "tighter": [5.0], "beside": [[4.0]], "hours left": 0.0}
+    lines = table({**SETTING, "rows": [row], "beside": ["root included"], "flat rule": True, "same data": False})
+    assert "| verified inter-group error | root included | verified inter-group error, tighter rule | hours" in lines[2]
+    assert "| Mixed NDT | 1 of 3 | 1.00 | 2.00 | 3.00 | 4.00 | 5.00 |  |" in lines
+    assert "| published, Mixed NDT | | 12.74 | 9.74 | 14.05 | | | |" in lines
+    assert [list(setting.beside) for setting in SETTINGS if setting.name in ("fashion-0.1", "fashion-criteria")] == [
+        [],
+        ["verified intra-group error, root included"],
+    ]
 
 
 def test_a_spread_is_the_standard_deviation_over_seeds():

@@ -50,6 +50,18 @@ class Pointwise(ABC):
             child is ignored.
         """
 
+    def all_radii(self, head: Head, x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Targeted certified radii of any number of inputs: tile by tile, where a prover has no better way.
+
+        Args:
+            x: (n, ...) inputs.
+            index: (n,) int64; an input's place in a pass is its index modulo TILE.
+
+        Returns:
+            (n, children) float64 on the CPU, as `radii` gives them.
+        """
+        return in_tiles(lambda tile: self.radii(self.network, head, tile).cpu(), x, index)
+
     def decide(self, inputs: Inputs, purpose: Purpose, alpha: float | None = None) -> Mapping[Head, torch.Tensor]:
         logits = self._logits(inputs)
         return {head: _decide_allowed(head, logits, inputs) for head in self.heads}
@@ -106,7 +118,7 @@ class Pointwise(ABC):
         """Radii where the deployed network decides as claimed and is finite; 0 elsewhere."""
         if len(children) == 1:
             return torch.zeros(len(x), 1, dtype=torch.float64)
-        radii = in_tiles(lambda tile: self.radii(self.network, head, tile).cpu(), x, index)
+        radii = self.all_radii(head, x, index)
         with torch.no_grad():
             decided = head.decide(in_tiles(lambda tile: self.network(tile).cpu(), x, index))
         agrees = torch.tensor(children)[decided.clamp_min(0)].eq(chosen) & (decided != ABSTAIN)

@@ -12,6 +12,7 @@ from hiercls_plugins.auto_lirpa.engine import Engine
 from hiercls_plugins.auto_lirpa.ranking import Ranking
 from hiercls_plugins.auto_lirpa.trial import SLACK, require_bounds
 from hiercls_plugins.bounds.boxes import enclosing
+from hiercls_plugins.bounds.places import Places
 from hiercls_plugins.bounds.precision import FullPrecision
 from hiercls_plugins.bounds.search import Search, largest_budgets
 
@@ -59,11 +60,11 @@ class LirpaProver(Pointwise):
         ranking = Ranking.of(logits, head)
         rows, slack = ranking.rows(), 2 * SLACK * logits.abs().amax(dim=1, keepdim=True)
 
-        def holds(budgets: torch.Tensor) -> torch.Tensor:
+        def holds(_: torch.Tensor, budgets: torch.Tensor) -> torch.Tensor:
             leads = self.engine.lowest(enclosing(x, budgets.to(x.device), self.domain), rows)
             return ranking.excluded((leads > slack) & leads.isfinite(), head).cpu()
 
-        return largest_budgets(holds, len(x), self.search)
+        return largest_budgets(holds, Places.own(len(x)), len(head.children), self.search)
 
     @torch.no_grad()
     def _steady(self, network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -77,8 +77,9 @@ class _Relu(torch.autograd.Function):
     def backward(ctx: Any, by_centre: torch.Tensor, by_radius: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         middle, radius = ctx.saved_tensors
         together = _where_positive_(torch.lerp(by_centre, by_radius, 0.5), middle)
-        apart = _where_positive_(by_centre - by_radius, middle - radius)
-        return torch.add(together, apart, alpha=0.5), together.sub_(apart, alpha=0.5)
+        above = middle - radius
+        apart = _where_positive_(by_centre - by_radius, above)
+        return torch.add(together, apart, alpha=0.5, out=above), together.sub_(apart, alpha=0.5)
 
 
 def _where_positive_(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

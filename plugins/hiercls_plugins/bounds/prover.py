@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from hiercls.contracts.context import Context
-from hiercls.contracts.pointwise import Pointwise
+from hiercls.contracts.pointwise import TILE, Pointwise, in_tiles
 from hiercls.values.heads import Head
 from hiercls.words.norms import LINF
 from hiercls.words.threats import EVERYWHERE
@@ -20,6 +20,7 @@ from hiercls_plugins.bounds.agreement import (
 )
 from hiercls_plugins.bounds.bounded import Bounded
 from hiercls_plugins.bounds.boxes import Box, enclosing
+from hiercls_plugins.bounds.places import Places
 from hiercls_plugins.bounds.precision import FullPrecision
 from hiercls_plugins.bounds.rounding import FLOAT32
 from hiercls_plugins.bounds.search import Search, largest_positive
@@ -48,37 +49,51 @@ class BoundProver(Pointwise):
     def margins(self, box: Box, head: Head) -> torch.Tensor:
         """By how much each child is excluded over a box, (N, children); positive is a proof."""
 
-    @torch.no_grad()
     def radii(self, network: torch.nn.Module, head: Head, x: torch.Tensor) -> torch.Tensor:
-        self._try(network, x)
+        return self.all_radii(head, x, torch.arange(len(x)))
+
+    @torch.no_grad()
+    def all_radii(self, head: Head, x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """The radii of any number of inputs; in a pass an input whose gap is closed makes room for the next one."""
+        self._try(x)
         inside = x.clamp(self.domain.lower, self.domain.upper) if self.domain.bounded else x
 
-        def margins(budgets: torch.Tensor) -> torch.Tensor:
-            box = enclosing(inside, budgets.to(x.device), self.domain)
+        def margins(rows: torch.Tensor, budgets: torch.Tensor) -> torch.Tensor:
+            box = enclosing(inside[rows.to(x.device)], budgets.to(x.device), self.domain)
             return self.margins(box, head).cpu()
 
-        proved = largest_positive(margins, len(x), self.search, self.falling)
-        claimed = (inside == x).flatten(1).all(dim=1).cpu()  # the zeros that fill a tile may lie outside the domain
+        places = Places(index % TILE, TILE)
+        proved = largest_positive(margins, places, len(head.children), self.search, self.falling)
+        claimed = (inside == x).flatten(1).all(dim=1).cpu()
         found = torch.where(claimed[:, None], proved, 0.0)
-        require_agreement_where_claimed(network(x), self._at(inside), (found > 0).any(dim=1).to(x.device))
+        self._require_agreement(inside, index, (found > 0).any(dim=1))
         return found
+
+    def _require_agreement(self, x: torch.Tensor, index: torch.Tensor, claimed: torch.Tensor) -> None:
+        def outputs_and_bounds(tile: torch.Tensor) -> torch.Tensor:
+            box = self._at(tile)
+            return torch.stack([self.network(tile).double(), box.centre, box.radius], dim=1).cpu()
+
+        logits, centre, radius = in_tiles(outputs_and_bounds, x, index).unbind(dim=1)
+        require_agreement_where_claimed(logits, Box(centre, radius), claimed)
 
     def _at(self, points: torch.Tensor) -> Box:
         """Bounds of the outputs at points themselves."""
         zeros = torch.zeros(len(points), dtype=torch.float64, device=points.device)
         return self.bounded.outputs(enclosing(points, zeros, EVERYWHERE))
 
-    def _try(self, network: torch.nn.Module, x: torch.Tensor) -> None:
+    def _try(self, x: torch.Tensor) -> None:
         """Refuse, before the first claim on inputs of a shape, a network whose bounds are not its own."""
-        if x.shape in self._tried:
+        shape, network = x.shape[1:], self.network
+        if shape in self._tried:
             return
         assert isinstance(network, FullPrecision)
-        require_plain_trace(self.bounded.network, self.bounded.graph, x.shape[1:], network.network)
-        points = random_points(x, self.domain)
+        require_plain_trace(self.bounded.network, self.bounded.graph, shape, network.network)
+        points = random_points(x.new_empty(TILE, *shape), self.domain)
 
         def bounds(budgets: torch.Tensor) -> Box:
             return self.bounded.outputs(enclosing(points, budgets, EVERYWHERE))
 
         require_agreement(network, self._at(points), points)
         require_rows_apart(bounds, points)
-        self._tried.add(x.shape)
+        self._tried.add(shape)
