@@ -1,7 +1,7 @@
 """How far, how fast, how long still: what is told while work goes on."""
 
 import pytest
-from test_end_to_end import MIXED
+from run_toys import MIXED
 
 from hiercls.cli.progress import TerminalProgress, clock
 from hiercls.verbs.audit import audit
