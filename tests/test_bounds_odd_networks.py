@@ -5,8 +5,8 @@ import operator
 import pytest
 import torch
 import torch.nn.functional as F
+from ibp_toys import at
 from test_bounds_trial import HEAD, certify
-from test_ibp import at
 from torch import fx, nn
 
 from hiercls.contracts.context import Context

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from bounds_toys import linear
-from test_ibp import HEADS, at, claims, convolutional, images, pgd
+from ibp_toys import HEADS, at, claims, convolutional, images, pgd
 from torch import nn
 
 from hiercls.contracts.context import Context

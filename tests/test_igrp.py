@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 import torch
+from ibp_toys import at
 from pydantic import ValidationError
-from test_ibp import at
 from torch import nn
 
 from hiercls.contracts.components import Task
