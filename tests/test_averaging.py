@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fitting_toys import SCHEDULES, Drifting, Plain, affine, hasty, history, same, small, task
 from pydantic import ValidationError
 from torch import nn
 
@@ -14,7 +15,6 @@ from hiercls.whole.plan import identity
 from hiercls.words.errors import DataError
 from hiercls_plugins.ibp.trainer import Ibp
 from hiercls_plugins.standard.components import Standard
-from tests.test_fitting import SCHEDULES, Drifting, Plain, affine, hasty, history, same, small, task
 
 
 class Watched(Plain):

@@ -1,167 +1,22 @@
-"""The training loop: what it computes, and that a kill at any moment changes nothing."""
+"""The training loop: what it computes, what it refuses, and what it tells."""
 
-import json
-import signal
-import subprocess
-import sys
 from itertools import count
 
 import pytest
 import torch
+from fitting_toys import PARTS, Plain, affine, examples, history, same, small, task
 from pydantic import ValidationError
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from hiercls.contracts.augmentation import augmented
-from hiercls.contracts.checkpoints import CHECKPOINT, HISTORY
 from hiercls.contracts.components import Task
 from hiercls.contracts.context import Context
 from hiercls.contracts.fitting import Stateless, accuracy, descend
 from hiercls.contracts.schedules import Schedule, Steps
-from hiercls.words.errors import ConfigurationError, DataError, HierclsError
+from hiercls.words.errors import DataError, HierclsError
 from hiercls.words.threats import Domain
 from hiercls_plugins.datasets.digits import Digits
 from hiercls_plugins.standard.components import Standard
-
-PARTS = (frozenset({0}), frozenset({1}))
-
-
-class Plain(Stateless):
-    """Cross entropy that remembers what it was asked, outside its state."""
-
-    def __init__(self):
-        self.asked = []
-
-    def loss(self, network, x, y, moment):
-        self.asked.append((moment, x.clone(), y.clone()))
-        return cross_entropy(network(x), y)
-
-
-class Drifting:
-    """A loss that depends on its own past and on the step's randomness, and dies when told."""
-
-    def __init__(self, dies_at=None):
-        self.weight = torch.ones(())
-        self.dies_at = dies_at
-
-    def loss(self, network, x, y, moment):
-        if moment.step == self.dies_at:
-            raise KeyboardInterrupt
-        noisy = x + 0.1 * torch.randn(x.shape, generator=moment.generator)
-        loss = cross_entropy(network(noisy), y)
-        self.weight = 0.9 * self.weight + 0.1 * loss.detach()
-        return loss * self.weight
-
-    def state(self):
-        return {"weight": self.weight}
-
-    def load(self, state):
-        self.weight = state["weight"]
-
-
-def examples(number=26, shape=(1, 4, 4)):
-    generator = torch.Generator().manual_seed(3)
-    x = torch.rand(number, *shape, generator=generator)
-    return x, (x.flatten(1).mean(dim=1) > 0.5).long()
-
-
-def task(number=26, held_out=5):
-    x, y = examples(number + held_out)
-    return Task(x[:number], y[:number], x[number:], y[number:], PARTS, Domain())
-
-
-def small(seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Dropout(0.2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)
-    )
-
-
-def affine(seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-
-
-def hasty():
-    """A clock by which every step lasts longer than the interval of checkpoints."""
-    ticks = count()
-    return lambda: 31.0 * next(ticks)
-
-
-def history(folder):
-    rows = [json.loads(line) for line in (folder / HISTORY).read_text().splitlines()]
-    return [{key: row[key] for key in ("epoch", "loss", "accuracy")} for row in rows]
-
-
-def same(first, second):
-    one, two = first.state_dict(), second.state_dict()
-    return list(one) == list(two) and all(torch.equal(one[name], two[name]) for name in one)
-
-
-SCHEDULES = {
-    "adam": Schedule(epochs=3, batch=8, augment=("flip", "crop"), warmup=1.0, clip=1.0),
-    "adamw": Schedule(epochs=3, batch=8, optimizer="adamw", weight_decay=0.1, decay="cosine"),
-    "sgd": Schedule(epochs=3, batch=8, optimizer="sgd", nesterov=True, decay=Steps(at=(1.5,), by=0.5)),
-    "bf16": Schedule(epochs=3, batch=8, precision="bf16"),
-}
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-def test_a_training_interrupted_at_any_step_ends_with_the_same_weights_and_history(schedule, tmp_path):
-    whole = descend(small(), Drifting(), task(), schedule, Context(scratch=tmp_path / "whole"))
-    for step in range(12):
-        folder = tmp_path / str(step)
-        with pytest.raises(KeyboardInterrupt):
-            descend(small(), Drifting(dies_at=step), task(), schedule, Context(scratch=folder, clock=hasty()))
-        resumed = descend(small(seed=99) if step else small(), Drifting(), task(), schedule, Context(scratch=folder))
-        assert same(resumed, whole)
-        assert history(folder) == history(tmp_path / "whole")
-        assert [row["epoch"] for row in history(folder)] == [1, 2, 3]
-
-
-def test_a_resume_repeats_no_step_that_a_checkpoint_holds(tmp_path):
-    schedule = SCHEDULES["adam"]
-    with pytest.raises(KeyboardInterrupt):
-        descend(small(), Drifting(dies_at=6), task(), schedule, Context(scratch=tmp_path, clock=hasty()))
-    objective = Drifting()
-    steps = []
-    objective.loss = lambda *given: steps.append(given[3].step) or Drifting.loss(objective, *given)
-    descend(small(), objective, task(), schedule, Context(scratch=tmp_path))
-    assert steps == list(range(6, 12))
-
-
-def test_without_time_for_a_checkpoint_the_epoch_is_redone(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        descend(small(), Drifting(dies_at=6), task(), SCHEDULES["adam"], Context(scratch=tmp_path))
-    assert [row["epoch"] for row in history(tmp_path)] == [1]
-
-
-KILLED = """
-import sys
-from pathlib import Path
-from hiercls.contracts import fitting
-from tests.test_fitting import Context, Drifting, SCHEDULES, descend, small, task
-fitting.CHECKPOINT_SECONDS = 0.0
-class Loud(Drifting):
-    def loss(self, *given):
-        print(given[3].step, flush=True)
-        return super().loss(*given)
-descend(small(), Loud(), task(), SCHEDULES["adam"], Context(scratch=Path(sys.argv[1])))
-"""
-
-
-def test_a_killed_process_leaves_a_training_that_goes_on(tmp_path, request):
-    whole = descend(small(), Drifting(), task(), SCHEDULES["adam"], Context(scratch=tmp_path / "whole"))
-    folder = tmp_path / "killed"
-    for lines in (3, 2, 4):
-        command = [sys.executable, "-c", KILLED, str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=request.config.rootpath) as process:
-            for _ in range(lines):
-                assert process.stdout.readline()
-            process.send_signal(signal.SIGKILL)
-    assert same(descend(small(), Drifting(), task(), SCHEDULES["adam"], Context(scratch=folder)), whole)
-    assert history(folder) == history(tmp_path / "whole")
-    assert {file.name for file in folder.iterdir()} == {CHECKPOINT, HISTORY}
 
 
 def test_the_loop_is_plain_gradient_descent():
@@ -306,42 +161,6 @@ def test_without_held_out_examples_the_accuracy_is_unknown(tmp_path):
     assert history(tmp_path)[0]["accuracy"] is None
 
 
-def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    descend(affine(), Plain(), task(), Schedule(epochs=1), Context(clock=hasty()))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_a_kill_left_unfinished_is_removed(tmp_path):
-    left = tmp_path / f".{CHECKPOINT}.4711"
-    left.write_bytes(b"half a checkpo")
-    descend(small(), Plain(), task(), Schedule(epochs=1), Context(scratch=tmp_path))
-    assert not left.exists()
-
-
-def test_a_finished_training_is_not_trained_again(tmp_path):
-    schedule = Schedule(epochs=2)
-    first = descend(small(), Plain(), task(), schedule, Context(scratch=tmp_path))
-    objective = Plain()
-    assert same(descend(small(seed=5), objective, task(), schedule, Context(scratch=tmp_path)), first)
-    assert objective.asked == []
-
-
-def test_a_checkpoint_of_another_training_is_refused(tmp_path):
-    descend(small(), Plain(), task(), Schedule(epochs=1), Context(scratch=tmp_path))
-    for schedule, context in ((Schedule(epochs=2), {}), (Schedule(epochs=1), {"seed": 1})):
-        with pytest.raises(DataError, match="a checkpoint of another training; remove it"):
-            descend(small(), Plain(), task(), schedule, Context(scratch=tmp_path, **context))
-
-
-def test_a_damaged_checkpoint_is_told(tmp_path):
-    descend(small(), Plain(), task(), Schedule(epochs=1), Context(scratch=tmp_path))
-    path = tmp_path / CHECKPOINT
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"checkpoint.safetensors: not a readable checkpoint"):
-        descend(small(), Plain(), task(), Schedule(epochs=1), Context(scratch=tmp_path))
-
-
 def test_training_leaves_threads_and_global_randomness_as_they_were():
     threads = torch.get_num_threads()
     torch.manual_seed(1)
@@ -377,32 +196,6 @@ def test_accuracy_leaves_the_mode_of_the_network_alone():
     x, y = examples()
     accuracy(network, x, y, "cpu")
     assert network.training
-
-
-def test_a_flip_turns_some_images_left_to_right():
-    x, _ = examples(64)
-    moved = augmented(x, ("flip",), torch.Generator().manual_seed(0))
-    turned = [torch.equal(a, b.flip(2)) for a, b in zip(moved, x, strict=True)]
-    kept = [torch.equal(a, b) for a, b in zip(moved, x, strict=True)]
-    assert all(a != b for a, b in zip(turned, kept, strict=True))
-    assert 16 < sum(turned) < 48
-
-
-def test_a_crop_is_one_of_the_windows_of_the_bordered_image():
-    x, _ = examples(200)
-    moved = augmented(x, ("crop",), torch.Generator().manual_seed(0))
-    bordered = nn.functional.pad(x, (4, 4, 4, 4))
-    offsets = set()
-    for one, wide in zip(moved, bordered, strict=True):
-        windows = [(r, c) for r in range(9) for c in range(9) if torch.equal(one, wide[:, r : r + 4, c : c + 4])]
-        assert windows
-        offsets.add(windows[0])
-    assert len(offsets) > 40
-
-
-def test_augmentation_of_what_is_no_image_is_refused():
-    with pytest.raises(ConfigurationError, match=r"flip needs \(channels, height, width\), found \(16,\)"):
-        augmented(torch.rand(3, 16), ("flip",), torch.Generator())
 
 
 def test_the_standard_trainer_learns_digits():
