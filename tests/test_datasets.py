@@ -1,52 +1,16 @@
-"""Datasets: read from files made here, and told plainly when they are not there."""
+"""Datasets, read from files made here."""
 
-import gzip
-import subprocess
-import sys
-from importlib.util import find_spec
-
-import numpy as np
 import pytest
 import torch
+from datasets_toys import WITH_PICTURES, WITH_TABLES, lay_fashion, picture, save
 
 from hiercls.values.views import require_domain
-from hiercls.words.errors import DataError, PluginError
+from hiercls.words.errors import DataError
 from hiercls.words.threats import Domain
-from hiercls.words.torchvision_door import torchvision
 from hiercls_plugins.datasets.digits import Digits, DigitsTwoViews
 from hiercls_plugins.datasets.files import Cifar10, Cifar10Jpeg, FashionMnist, Gtsrb
 from hiercls_plugins.datasets.folder import ImageFolder
 from hiercls_plugins.datasets.names import CIFAR10
-
-WITH_PICTURES = pytest.mark.skipif(find_spec("PIL") is None, reason="pillow is not installed")
-WITH_TABLES = pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed")
-RANDOM = np.random.RandomState(0)
-
-
-def picture(shape=(32, 32, 3)):
-    return RANDOM.randint(0, 256, shape, dtype=np.uint8)
-
-
-def idx(values):
-    sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
-    return bytes((0, 0, 8, values.ndim)) + sizes + values.tobytes()
-
-
-def lay_fashion(root, count=7, ending=""):
-    images, truth = picture((count, 28, 28)), RANDOM.randint(0, 10, count).astype(np.uint8)
-    folder = root / "FashionMNIST" / "raw"
-    folder.mkdir(parents=True, exist_ok=True)
-    pack = gzip.compress if ending else bytes
-    (folder / f"t10k-images-idx3-ubyte{ending}").write_bytes(pack(idx(images)))
-    (folder / f"t10k-labels-idx1-ubyte{ending}").write_bytes(pack(idx(truth)))
-    return images, truth
-
-
-def save(path, pixels):
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
 
 
 def channels_first(pixels):
@@ -108,55 +72,6 @@ def test_pixels_are_exactly_k_of_255(tmp_path):
     assert torch.equal((steps / 255).float(), image)
 
 
-def test_a_missing_set_names_the_places_and_what_to_do(tmp_path):
-    with pytest.raises(DataError) as told:
-        FashionMnist().load("train", tmp_path)
-    text = str(told.value)
-    assert str(tmp_path / "FashionMNIST/raw/train-images-idx3-ubyte") in text
-    assert "set HIERCLS_DATA to a folder that holds FashionMNIST/raw/train-images-idx3-ubyte" in text
-    assert "HIERCLS_DATA is not set" not in text
-    assert told.value.exit_code == 3
-    with pytest.raises(DataError, match="HIERCLS_DATA is not set"):
-        Cifar10().load("train", None)
-
-
-@pytest.mark.parametrize("dataset", [FashionMnist(), Cifar10(), Cifar10Jpeg(), Gtsrb(), ImageFolder(folder="mine")])
-def test_every_set_that_is_missing_is_told(dataset, tmp_path):
-    with pytest.raises(DataError, match=rf"dataset '.*' is not there: searched {tmp_path}"):
-        dataset.load("test", tmp_path)
-
-
-@pytest.mark.parametrize("dataset", [Digits(), FashionMnist(), Cifar10(), Cifar10Jpeg(), Gtsrb()])
-def test_there_are_two_splits(dataset, tmp_path):
-    with pytest.raises(DataError, match="no split 'validation'; the splits are train and test"):
-        dataset.load("validation", tmp_path)
-
-
-@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"\x80" + content[1:], lambda _: b""])
-def test_a_damaged_idx_file_is_told(tmp_path, damage):
-    lay_fashion(tmp_path)
-    path = tmp_path / "FashionMNIST/raw/t10k-images-idx3-ubyte"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match="t10k-images-idx3-ubyte: not an IDX file"):
-        FashionMnist().load("test", tmp_path)
-
-
-def test_a_damaged_archive_is_told(tmp_path):
-    lay_fashion(tmp_path, ending=".gz")
-    path = tmp_path / "FashionMNIST/raw/t10k-images-idx3-ubyte.gz"
-    for content in (path.read_bytes()[:-20], b"no archive"):
-        path.write_bytes(content)
-        with pytest.raises(DataError, match=r"ubyte.gz: cannot be read"):
-            FashionMnist().load("test", tmp_path)
-
-
-def test_pictures_and_labels_must_agree_in_number(tmp_path):
-    lay_fashion(tmp_path)
-    (tmp_path / "FashionMNIST/raw/t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(3, np.uint8)))
-    with pytest.raises(DataError, match="3 labels are not the test split"):
-        FashionMnist().load("test", tmp_path)
-
-
 def test_the_binary_version_of_cifar_is_read(tmp_path):
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
@@ -195,25 +110,6 @@ def test_traffic_signs_are_read_with_their_tracks(tmp_path):
 
 
 @WITH_PICTURES
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [("Filename;ClassId\n00000.ppm;43\n", "found class '43'"), ("a,b\n1,2\n", "not the table of test labels")],
-)
-def test_a_damaged_table_of_signs_is_told(tmp_path, table, message):
-    (tmp_path / "gtsrb").mkdir()
-    (tmp_path / "gtsrb/GT-final_test.csv").write_text(table)
-    with pytest.raises(DataError, match=message):
-        Gtsrb().load("test", tmp_path)
-
-
-@WITH_PICTURES
-def test_a_sign_without_a_track_in_its_name_is_told(tmp_path):
-    save(tmp_path / "gtsrb/GTSRB/Training/00000/sign.ppm", picture())
-    with pytest.raises(DataError, match="training pictures are named TRACK_FRAME"):
-        Gtsrb().load("train", tmp_path)
-
-
-@WITH_PICTURES
 def test_a_folder_of_pictures_is_a_dataset(tmp_path):
     own = {"cat": picture(), "dog": picture()}
     for name, pixels in own.items():
@@ -228,33 +124,6 @@ def test_a_folder_of_pictures_is_a_dataset(tmp_path):
     assert test.views["image"].shape == (1, 3, 32, 32)
     grey = ImageFolder(folder=str(tmp_path / "mine"), size=8, grey=True)
     assert grey.load("test", None).views["image"].shape[1:] == grey.views()["image"] == (1, 8, 8)
-
-
-@WITH_PICTURES
-def test_a_test_class_that_was_never_trained_is_told(tmp_path):
-    save(tmp_path / "mine/train/cat/1.png", picture())
-    save(tmp_path / "mine/test/dog/1.png", picture())
-    with pytest.raises(DataError, match="dog: is no class of the training split"):
-        ImageFolder(folder="mine").load("test", tmp_path)
-
-
-@WITH_PICTURES
-def test_a_file_that_is_no_picture_is_told(tmp_path):
-    place = tmp_path / "mine/train/cat/1.png"
-    save(place, picture())
-    place.write_bytes(place.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"1.png: not a readable picture"):
-        ImageFolder(folder="mine").load("train", tmp_path)
-
-
-@WITH_PICTURES
-def test_an_empty_folder_is_told(tmp_path):
-    (tmp_path / "mine/train").mkdir(parents=True)
-    with pytest.raises(DataError, match="train: holds no folder of a class"):
-        ImageFolder(folder="mine").labels(tmp_path)
-    (tmp_path / "mine/train/cat").mkdir()
-    with pytest.raises(DataError, match="train: holds no picture"):
-        ImageFolder(folder="mine").load("train", tmp_path)
 
 
 @WITH_PICTURES
@@ -274,56 +143,3 @@ def test_jpeg_cifar_is_the_same_from_a_table_and_from_folders(tmp_path):
     assert tables.truth.tolist() == truth
     assert folders.truth.tolist() == sorted(truth)
     assert torch.equal(tables.views["image"][[1, 0, 2]], folders.views["image"])
-
-
-@WITH_TABLES
-def test_a_damaged_table_of_pictures_is_told(tmp_path):
-    (tmp_path / "cifar10-jpeg-test.parquet").write_bytes(b"no table")
-    with pytest.raises(DataError, match=r"cifar10-jpeg-test.parquet: not a parquet table"):
-        Cifar10Jpeg().load("test", tmp_path)
-
-
-COMPONENTS = """
-import sys
-from importlib import import_module
-for name in ("datasets", "architectures", "standard", "pgd", "agglomerative", "verified_error"):
-    for spec in import_module(f"hiercls_plugins.{name}.plugin").hiercls_components():
-        module, _, member = spec.target.partition(":")
-        assert spec.summary and getattr(import_module(module), member).__doc__, spec
-import hiercls.contracts.schedules
-assert "torch" not in sys.modules, "torch was imported"
-"""
-
-
-def test_every_component_is_where_its_spec_says_and_imports_no_torch():
-    subprocess.run([sys.executable, "-c", COMPONENTS], check=True)
-
-
-DOOR = """
-from hiercls.words.torchvision_door import torchvision
-found = torchvision()
-assert torchvision() is found
-import torch, torchvision.transforms.v2, torchvision.datasets
-assert torchvision.transforms.v2.functional.resize(torch.rand(3, 8, 8), [4, 4]).shape == (3, 4, 4)
-"""
-
-
-@pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
-def test_torchvision_comes_through_its_door():
-    subprocess.run([sys.executable, "-c", DOOR], check=True)
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("raise RuntimeError('something else')", "torchvision does not import: something else"),
-        ("import no_such_module_at_all", r"torchvision is needed .* install hiercls\[vision\]"),
-    ],
-)
-def test_another_failure_of_torchvision_is_told(tmp_path, monkeypatch, source, message):
-    (tmp_path / "torchvision.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(PluginError, match=message):
-        torchvision()
