@@ -8,8 +8,10 @@ import torch
 from bounds_toys import NETWORKS, UNIT, certifying, linear, members, network
 from torch import nn
 
+from hiercls_plugins.bounds import affine
 from hiercls_plugins.bounds.bounded import Bounded
 from hiercls_plugins.bounds.boxes import Box, enclosing
+from hiercls_plugins.bounds.rounding import FLOAT32, PLAIN
 
 
 def test_a_linear_function_on_a_box_has_the_bounds_of_its_corners():
@@ -96,3 +98,14 @@ def test_specification_rows_merge_into_the_last_layer():
     assert features.lowest(rows).item() == 2 * 2.0 - 2 * 0.5
     apart = features.outputs()
     assert (apart.lower[0, 0] - apart.upper[0, 1]).item() < features.lowest(rows).item()
+
+
+@pytest.mark.parametrize(("rule", "plain"), [(affine.add, torch.add), (affine.subtract, torch.sub)])
+@pytest.mark.parametrize("constant", [torch.tensor([[1.0, -2.0]]).double(), 3.0])
+def test_a_scaled_constant_moves_a_box_as_it_is(rule, plain, constant):
+    box = Box(torch.tensor([[0.5, 0.25]]).double(), torch.tensor([[0.1, 0.2]]).double())
+    found = rule(PLAIN, box, constant, alpha=2)
+    assert torch.equal(found.centre, plain(box.centre, constant, alpha=2))
+    assert torch.equal(found.radius, box.radius)
+    charged = rule(FLOAT32, box, constant, alpha=2)
+    assert bool((charged.radius > box.radius).all())

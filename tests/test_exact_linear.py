@@ -106,6 +106,14 @@ def test_on_an_unbounded_domain_equal_weights_are_overtaken_only_where_float32_l
     assert torch.equal(made(far)[0, 0], made(far)[0, 1])
 
 
+@pytest.mark.parametrize("domain", [EVERYWHERE, Domain("box", -9.0, 9.0)])
+def test_the_power_of_a_steep_dual_norm_does_not_underflow(domain):
+    """l1.01 has the dual l101: the slope's entries to that power are no float64 numbers."""
+    made = network([[1e-4] * 4, [-1e-4] * 4], [0.0, 1e-4])
+    (row,) = rows(made, retrained(singles(0, 1)), torch.ones(1, 4), norm=Norm(1.01), domain=domain)
+    assert row.own == pytest.approx((8e-4 - 1e-4) / (2e-4 * 4 ** (1 / 101)), rel=1e-4)
+
+
 def test_a_child_that_loses_on_the_whole_domain_has_an_infinite_radius_there():
     made = network([[1.0, 1.0], [0.0, 0.0]], [0.5, 0.0])
     x, head = torch.tensor([[0.25, 0.25]]), retrained(singles(0, 1))

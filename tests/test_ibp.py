@@ -100,6 +100,18 @@ def test_a_domain_without_zero_serves_padded_tiles():
     assert not any(row[head].own > 0 for row in outside.values())
 
 
+def test_an_input_outside_a_domain_whose_ends_are_no_float32_numbers_has_no_radius():
+    inputs = images(3).with_view("image", images(3).views["image"] + 0.4)
+    found = rows(deploy(convolutional(2, seed=3), [HEADS[0].only((0, 1))], domain=Domain("box", -0.3, 0.3)), inputs)
+    assert [row.own for each in found.values() for row in each.values()] == [0.0] * 3
+
+
+@pytest.mark.parametrize("option", ["smallest", "largest"])
+def test_an_end_of_the_search_is_a_number(option):
+    with pytest.raises(ValueError, match="finite number"):
+        IbpCertifier(**{option: float("inf")})
+
+
 def test_a_network_that_cannot_be_bounded_is_refused_at_deployment():
     with pytest.raises(HierclsError, match="GELU at '1'"):
         deploy(nn.Sequential(nn.Linear(2, 2), nn.GELU()), HEADS[:1])
@@ -123,7 +135,7 @@ class Wayward(nn.Module):
         if self.kind == "random":
             return self.layer(x) + float(torch.rand(()))
         if self.kind == "drifts":
-            return self.layer(x) + (self.passes > 2)
+            return self.layer(x) + (self.passes > 1)
         if self.kind == "swaps":
             return self.layer(x[SWAPPED])
         return self.layer(x) + F.relu(x[SWAPPED].mean(1, keepdim=True) - 0.95)

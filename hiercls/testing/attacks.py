@@ -13,6 +13,7 @@ from hiercls.testing.oracle import LinearOracle
 from hiercls.testing.provers import TWO
 from hiercls.values.draws import Purpose
 from hiercls.values.heads import Head
+from hiercls.values.perturbations import distance
 from hiercls.values.views import Inputs
 from hiercls.words.norms import L2, LINF, Norm
 from hiercls.words.threats import EVERYWHERE, Domain, Threat
@@ -52,7 +53,7 @@ class AttackConformance(ComponentConformance):
             exact = self._exact(oracle, norm, domain)
             moved = self._perturb(oracle, norm, domain, exact * 1.5)
             flipped = self._flipped(oracle, moved)
-            length = torch.linalg.vector_norm((moved.double() - oracle.x.double()).flatten(1), ord=norm.p, dim=1)
+            length = distance(moved, oracle.x, norm)
             assert bool((length[flipped] >= exact[flipped] * (1 - 1e-5)).all()), (
                 f"{norm} in {domain}: too near to be true"
             )
@@ -74,7 +75,7 @@ class AttackConformance(ComponentConformance):
             moved = self._perturb(oracle, norm, domain, budget)
             assert moved.shape == oracle.x.shape
             assert bool(moved.isfinite().all()), "a perturbed input is not finite"
-            length = torch.linalg.vector_norm((moved.double() - oracle.x.double()).flatten(1), ord=norm.p, dim=1)
+            length = distance(moved, oracle.x, norm)
             assert bool((length <= budget * (1 + 1e-6)).all()), f"{norm} in {domain}: further away than its budget"
             self._require_domain(moved, domain)
 

@@ -7,6 +7,7 @@ import torch
 from scipy.optimize import LinearConstraint, linprog, minimize
 
 from hiercls.values.heads import Head
+from hiercls.values.perturbations import lengths
 from hiercls.values.views import Inputs
 from hiercls.words.norms import Norm
 from hiercls.words.threats import EVERYWHERE, Domain
@@ -42,7 +43,7 @@ class LinearOracle:
         weight, offset = found.weight.double(), found.offset.double()
         slope = weight[0] - weight[1]
         side = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(len(distances))[: len(distances)]
-        asked = side * distances * torch.linalg.vector_norm(slope, ord=norm.dual.p)
+        asked = side * distances * lengths(slope[None], norm.dual)
         flat = found.x.double().flatten(1)
         missing = asked - (flat @ slope + offset[0] - offset[1])
         flat += (missing / slope.dot(slope))[:, None] * slope

@@ -66,9 +66,13 @@ class Head:
             logits: (N, outputs of the network).
 
         Returns:
-            (N,) int64; ABSTAIN where an output that means a child is not finite.
+            (N,) int64; ABSTAIN where an output that means a child is not finite. Where one child is left, it is
+            chosen whatever the network computes.
         """
         import torch
+
+        if len(self.children) == 1:
+            return torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
 
         rows = logits[:, torch.tensor(self.allowed, device=logits.device)]
         child = torch.tensor(self.child_of, device=logits.device)[rows.argmax(dim=1)]

@@ -19,7 +19,17 @@ _GRID_SLACK = 1e-3
 
 def distance(moved: torch.Tensor, clean: torch.Tensor, norm: Norm) -> torch.Tensor:
     """The l_p distance of each row, (N,) float64."""
-    return _length(moved.double() - clean.double(), norm)
+    return lengths(moved.double() - clean.double(), norm)
+
+
+def lengths(offset: torch.Tensor, norm: Norm) -> torch.Tensor:
+    """The l_p length of each row, (N,); scaled by its largest entry first, so that no power of it underflows."""
+    flat = offset.flatten(1)
+    if norm in (LINF, L1):
+        return torch.linalg.vector_norm(flat, ord=norm.p, dim=1)
+    largest = flat.abs().amax(dim=1)
+    scale = torch.where((largest > 0) & largest.isfinite(), largest, 1)
+    return torch.linalg.vector_norm(flat / scale[:, None], ord=norm.p, dim=1) * scale
 
 
 def project(moved: torch.Tensor, clean: torch.Tensor, budget: torch.Tensor, norm: Norm, domain: Domain) -> torch.Tensor:
@@ -46,7 +56,7 @@ def within(moved: torch.Tensor, clean: torch.Tensor, budget: torch.Tensor, norm:
     open_rows = torch.ones_like(budget, dtype=torch.bool)
     for share in (1.0, *(1 - 2.0**-k for k in range(24, 0, -1))):
         candidate = project(moved.double(), clean.double(), budget * share, norm, domain).float()
-        candidate = _inside_box(candidate, domain)
+        candidate = inside_box(candidate, domain)
         if norm == LINF:
             candidate = _entries_within(candidate, clean, budget, domain)
         inside = open_rows & (distance(candidate, clean, norm) <= budget)
@@ -77,7 +87,7 @@ def random_in_ball(
     else:
         direction = _signed_exponential(shape, generator) if norm == L1 else torch.randn(shape, generator=generator)
         radius = torch.rand(shape[0], generator=generator) ** (1 / max(1, shape[1:].numel()))
-        offset = direction * _rows(radius / _length(direction, norm).clamp_min(1e-30), direction)
+        offset = direction * _rows(radius / lengths(direction, norm).clamp_min(1e-30), direction)
     return clean + offset.to(clean) * _rows(budget.to(clean), clean)
 
 
@@ -96,7 +106,7 @@ def steepest(gradient: torch.Tensor, norm: Norm) -> torch.Tensor:
     # Scaled first, so that tiny gradients do not underflow under the powers.
     scaled = gradient / _rows(gradient.flatten(1).abs().amax(dim=1), gradient).clamp_min(1e-30)
     raised = scaled.sign() * scaled.abs() ** (norm.dual.p - 1)
-    return raised / _rows(_length(raised, norm), raised).clamp_min(1e-30)
+    return raised / _rows(lengths(raised, norm), raised).clamp_min(1e-30)
 
 
 def diameter(domain: Domain, norm: Norm, entries: int) -> float:
@@ -104,10 +114,6 @@ def diameter(domain: Domain, norm: Norm, entries: int) -> float:
     if not domain.bounded:
         return math.inf
     return (domain.upper - domain.lower) * (1.0 if math.isinf(norm.p) else entries ** (1 / norm.p))
-
-
-def _length(offset: torch.Tensor, norm: Norm) -> torch.Tensor:
-    return torch.linalg.vector_norm(offset.flatten(1), ord=norm.p, dim=1)
 
 
 def _rows(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -121,7 +127,7 @@ def _into_ball(offset: torch.Tensor, budget: torch.Tensor, norm: Norm) -> torch.
         return offset.clamp(-wide, wide)
     if norm == L1:
         return _into_l1(offset, budget)
-    length = _rows(_length(offset, norm), offset)
+    length = _rows(lengths(offset, norm), offset)
     return torch.where(length > wide, offset * (wide / length.clamp_min(1e-30)), offset)
 
 
@@ -151,7 +157,7 @@ def _into_domain(moved: torch.Tensor, clean: torch.Tensor, domain: Domain) -> to
     return moved.clamp(domain.lower, domain.upper)
 
 
-def _inside_box(moved: torch.Tensor, domain: Domain) -> torch.Tensor:
+def inside_box(moved: torch.Tensor, domain: Domain) -> torch.Tensor:
     """Clip to the float32 numbers of the box, whose ends need not be float32 numbers themselves."""
     if not domain.bounded:
         return moved

@@ -8,6 +8,7 @@ import torch
 from hiercls.contracts.components import Attack, Goal
 from hiercls.contracts.context import Context
 from hiercls.values.heads import Head, retrained
+from hiercls.values.perturbations import lengths
 from hiercls.values.views import Inputs
 from hiercls.verbs.flips import Case, successes
 from hiercls.whole.classifier import Deployed
@@ -58,7 +59,7 @@ def _linear_decision(
     generator = context.generator(0xA0D17, node)
     weight = torch.randn(2, entries, generator=generator, dtype=torch.float64) / entries**0.5
     slope = weight[0] - weight[1]
-    dual = float(torch.linalg.vector_norm(slope, ord=context.threat.norm.dual.p))
+    dual = float(lengths(slope[None], context.threat.norm.dual))
     x = torch.rand(len(radii), entries, generator=generator, dtype=torch.float64)
     x += ((radii * dual - x @ slope) / slope.dot(slope))[:, None] * slope
     linear = torch.nn.Linear(entries, 2)

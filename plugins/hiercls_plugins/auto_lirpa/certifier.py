@@ -48,8 +48,8 @@ class AutoLirpa(Certifier):
     iterations: int | None = Field(default=None, ge=1)
     convolutions: Literal["matrix", "patches"] = "matrix"
     rows: int = Field(default=16, ge=1, le=256)
-    smallest: float = Field(default=1e-4, gt=0)
-    largest: float = Field(default=1.0, gt=0)
+    smallest: float = Field(default=1e-4, gt=0, allow_inf_nan=False)
+    largest: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     precision: float = Field(default=0.002, ge=1e-6, le=1)
 
     @model_validator(mode="after")

@@ -92,13 +92,13 @@ def average(pool: Callable[[torch.Tensor], torch.Tensor], terms: int, x: Box, ro
 def add(rounding: Rounding, x: object, y: object, *, alpha: float = 1) -> Box:
     """x + alpha y; at least one is a box, the other may be a constant."""
     if alpha != 1:
-        y = multiply(rounding, y, alpha)
+        y = multiply(rounding, y, alpha) if isinstance(y, Box) else y * alpha  # type: ignore[operator]
     return _combined(rounding, _centre(x) + _centre(y), x, y)
 
 
 def subtract(rounding: Rounding, x: object, y: object, *, alpha: float = 1) -> Box:
     if alpha != 1:
-        y = multiply(rounding, y, alpha)
+        y = multiply(rounding, y, alpha) if isinstance(y, Box) else y * alpha  # type: ignore[operator]
     return _combined(rounding, _centre(x) - _centre(y), x, y)
 
 

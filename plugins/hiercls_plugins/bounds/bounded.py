@@ -165,7 +165,11 @@ class Bounded:
         if node in self._layout.dense:
             rows, weight = in_memory_order(x, layer.weight, statistics.ordered.get(layer))
             return affine.linear(self.rounding, rows, weight, layer.bias)
-        return LAYERS[type(layer)](layer, x, self.rounding)
+        try:
+            return LAYERS[type(layer)](layer, x, self.rounding)
+        except TypeError as error:
+            named = operation(self.network, node)
+            raise HierclsError(f"bounds: no rule for {named} with these arguments ({error})") from error
 
     def _parts(self, node: fx.Node, layer: nn.Module, statistics: Statistics) -> Normalising:
         if not layer.training:

@@ -29,8 +29,8 @@ class BoundCertifier(Certifier):
     norm: ClassVar[Norm] = LINF
     uses_budgets: ClassVar[bool] = True
 
-    smallest: float = Field(default=1e-4, gt=0)
-    largest: float = Field(default=1.0, gt=0)
+    smallest: float = Field(default=1e-4, gt=0, allow_inf_nan=False)
+    largest: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     precision: float = Field(default=0.002, ge=1e-6, le=1)
 
     @model_validator(mode="after")

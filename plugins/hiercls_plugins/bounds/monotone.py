@@ -13,6 +13,10 @@ SMOOTH = 16
 """Units in the last place that an implementation of a smooth function may err by, with room."""
 
 
+SMALLEST_NORMAL = 2.0**-126
+"""A smaller number loses digits in float32, or is flushed to 0."""
+
+
 def monotone(function: Callable[[torch.Tensor], torch.Tensor], x: Box, rounding: Rounding, roundings: int = 1) -> Box:
     """A non-decreasing function, entrywise or a pooling maximum.
 
@@ -31,6 +35,10 @@ def relu(rounding: Rounding, x: Box, inplace: bool = False) -> Box:
 
 
 def leaky_relu(rounding: Rounding, x: Box, negative_slope: float = 0.01, inplace: bool = False) -> Box:
+    if not isinstance(negative_slope, float | int):
+        raise TypeError("its slope is not a number")
+    if rounding and 0 < abs(negative_slope) < SMALLEST_NORMAL:
+        raise TypeError("its slope is less than the smallest normal float32")
     if negative_slope < 0:
         return rounding.widened(Box(*_folded_back(x, negative_slope)), 4)
     return monotone(lambda v: F.leaky_relu(v, negative_slope), x, rounding, 4)
@@ -44,7 +52,9 @@ def tanh(rounding: Rounding, x: Box) -> Box:
     return monotone(torch.tanh, x, rounding, SMOOTH)
 
 
-def max_pool(rounding: Rounding, x: Box, *arguments: Any, **options: Any) -> Box:
+def max_pool(rounding: Rounding, x: Box, *arguments: Any, return_indices: bool = False, **options: Any) -> Box:
+    if return_indices:
+        raise TypeError("it gives places too")
     return monotone(lambda v: F.max_pool2d(v, *arguments, **options), x, rounding)
 
 

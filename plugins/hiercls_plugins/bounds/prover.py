@@ -10,6 +10,7 @@ import torch
 from hiercls.contracts.context import Context
 from hiercls.contracts.pointwise import TILE, Pointwise, in_tiles
 from hiercls.values.heads import Head
+from hiercls.values.perturbations import inside_box
 from hiercls.words.norms import LINF
 from hiercls.words.threats import EVERYWHERE
 from hiercls_plugins.bounds.agreement import (
@@ -24,11 +25,14 @@ from hiercls_plugins.bounds.places import Places
 from hiercls_plugins.bounds.precision import FullPrecision
 from hiercls_plugins.bounds.rounding import FLOAT32
 from hiercls_plugins.bounds.search import Search, largest_positive
+from hiercls_plugins.bounds.traced import in_float32, require_float32
 from hiercls_plugins.bounds.trial import require_plain_trace
 
 
 class BoundProver(Pointwise):
     """Decides in float32, and bounds a float64 copy of the same weights, traced once.
+
+    What decides is the traced list of operations itself; the network that was given must agree with it.
 
     Attributes:
         falling: whether its margins fall as boxes grow.
@@ -41,9 +45,11 @@ class BoundProver(Pointwise):
         self, network: torch.nn.Module, heads: Sequence[Head], view: str, context: Context, search: Search
     ) -> None:
         super().__init__(FullPrecision(network), heads, view, context.threat.domain, context)
+        require_float32(network)
         self.search = search
         self._tried: set[torch.Size] = set()
         self.bounded = Bounded(deepcopy(network).eval().requires_grad_(False).to(context.device).double(), FLOAT32)
+        self.given, self.network = self.network, FullPrecision(in_float32(self.bounded.network, self.bounded.graph))
 
     @abstractmethod
     def margins(self, box: Box, head: Head) -> torch.Tensor:
@@ -56,7 +62,7 @@ class BoundProver(Pointwise):
     def all_radii(self, head: Head, x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """The radii of any number of inputs; in a pass an input whose gap is closed makes room for the next one."""
         self._try(x)
-        inside = x.clamp(self.domain.lower, self.domain.upper) if self.domain.bounded else x
+        inside = inside_box(x, self.domain)
 
         def margins(rows: torch.Tensor, budgets: torch.Tensor) -> torch.Tensor:
             box = enclosing(inside[rows.to(x.device)], budgets.to(x.device), self.domain)
@@ -72,7 +78,7 @@ class BoundProver(Pointwise):
     def _require_agreement(self, x: torch.Tensor, index: torch.Tensor, claimed: torch.Tensor) -> None:
         def outputs_and_bounds(tile: torch.Tensor) -> torch.Tensor:
             box = self._at(tile)
-            return torch.stack([self.network(tile).double(), box.centre, box.radius], dim=1).cpu()
+            return torch.stack([self.given(tile).double(), box.centre, box.radius], dim=1).cpu()
 
         logits, centre, radius = in_tiles(outputs_and_bounds, x, index).unbind(dim=1)
         require_agreement_where_claimed(logits, Box(centre, radius), claimed)
@@ -84,16 +90,16 @@ class BoundProver(Pointwise):
 
     def _try(self, x: torch.Tensor) -> None:
         """Refuse, before the first claim on inputs of a shape, a network whose bounds are not its own."""
-        shape, network = x.shape[1:], self.network
+        shape, given = x.shape[1:], self.given
         if shape in self._tried:
             return
-        assert isinstance(network, FullPrecision)
-        require_plain_trace(self.bounded.network, self.bounded.graph, shape, network.network)
+        assert isinstance(given, FullPrecision)
+        require_plain_trace(self.bounded.network, self.bounded.graph, shape, given.network)
         points = random_points(x.new_empty(TILE, *shape), self.domain)
 
         def bounds(budgets: torch.Tensor) -> Box:
             return self.bounded.outputs(enclosing(points, budgets, EVERYWHERE))
 
-        require_agreement(network, self._at(points), points)
+        require_agreement(given, self._at(points), points)
         require_rows_apart(bounds, points)
         self._tried.add(shape)

@@ -41,6 +41,11 @@ def _pad(rounding: Rounding, x: Box, pad: Any, mode: str = "constant", value: fl
     return Box(F.pad(x.centre, pad, value=filled), F.pad(x.radius, pad, value=2 * rounding.unit * abs(filled)))
 
 
+def _max_pool_layer(layer: Any, x: Box, rounding: Rounding) -> Box:
+    options = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    return monotone.max_pool(rounding, x, **{name: getattr(layer, name) for name in options})
+
+
 def _average_pool(
     rounding: Rounding,
     x: Box,
@@ -105,7 +110,7 @@ LAYERS: Mapping[type[nn.Module], LayerRule] = {
     nn.LeakyReLU: _layer(monotone.leaky_relu, "negative_slope"),
     nn.Sigmoid: _layer(monotone.sigmoid),
     nn.Tanh: _layer(monotone.tanh),
-    nn.MaxPool2d: _layer(monotone.max_pool, "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    nn.MaxPool2d: _max_pool_layer,
     nn.AvgPool2d: _layer(
         _average_pool, "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"
     ),

@@ -25,10 +25,10 @@ def trace(network: nn.Module) -> fx.Graph:
     _refuse_own_calls(network)
     try:
         graph = _Tracer().trace(network)
-    except (fx.proxy.TraceError, TypeError) as error:
+    except (fx.proxy.TraceError, TypeError, NameError, RuntimeError, IndexError, AttributeError, ValueError) as error:
         raise HierclsError(f"bounds: {type(network).__name__} cannot be traced: {error}") from error
     if len([node for node in graph.nodes if node.op == "placeholder"]) != 1:
-        raise HierclsError(f"bounds: {type(network).__name__} has more than one input")
+        raise HierclsError(f"bounds: {type(network).__name__} does not have one input")
     for node in moved_by_input(graph):
         if not known(network, node):
             raise HierclsError(f"bounds: no rule for {operation(network, node)}; it cannot be bounded")

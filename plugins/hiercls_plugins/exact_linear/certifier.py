@@ -1,7 +1,7 @@
 """The exact-linear certifier."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -40,6 +40,8 @@ class ExactLinear(Certifier):
     Attributes:
         norm: the norm of the radii, such as linf, l2 or l1; the threat's own by default.
     """
+
+    revision: ClassVar[int] = 2
 
     norm: NormOption | None = None  # type: ignore[misc, assignment]  # here an option: one value cannot name it
 

@@ -17,6 +17,7 @@ from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import FLOAT32, LARGEST, TINY
 from hiercls_plugins.bounds.rules import MATRICES, NORMS, RANDOM, require_divisor
 from hiercls_plugins.bounds.statistics import running
+from hiercls_plugins.bounds.traced import Traced
 from hiercls_plugins.bounds.tracing import Environment, evaluate, moved_by_input, plain, result, trace
 
 SPARE = 64
@@ -72,7 +73,7 @@ class AffineNetwork:
         """The affine map on inputs of one shape."""
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
         origin = torch.zeros(1, *shape, dtype=torch.float64, device=device)
-        weight, offset = _derivative(self.network, origin)
+        weight, offset = _derivative(Traced(self.network, self.graph), origin)
         last = result(self.graph)
         size, size_offset = _derivative(lambda x: self._sizes(x)[last], origin)
         growth = FLOAT32.growth(self._terms(origin) + SPARE)

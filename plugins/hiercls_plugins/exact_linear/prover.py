@@ -9,39 +9,46 @@ from hiercls.contracts.context import Context
 from hiercls.contracts.pointwise import Pointwise
 from hiercls.values.certificates import closed
 from hiercls.values.heads import Head
+from hiercls.values.perturbations import lengths
 from hiercls.words.norms import Norm
 from hiercls.words.threats import Domain
 from hiercls_plugins.bounds.agreement import random_points, require_agreement, require_agreement_where_claimed
 from hiercls_plugins.bounds.precision import FullPrecision
 from hiercls_plugins.bounds.rounding import TINY
+from hiercls_plugins.bounds.traced import in_float32, require_float32
+from hiercls_plugins.bounds.trial import require_plain_trace
 from hiercls_plugins.exact_linear.folding import AffineMap, AffineNetwork
 
 
 class LinearProver(Pointwise):
-    """Decides in float32; its radii hold for the real-valued and for the float32 network."""
+    """Decides by the traced operations in float32; its radii hold for the real-valued and for the float32 network."""
 
     def __init__(
         self, network: torch.nn.Module, heads: Sequence[Head], view: str, context: Context, norm: Norm
     ) -> None:
         super().__init__(FullPrecision(network), heads, view, context.threat.domain, context)
+        require_float32(network)
         self.norm = norm
         self.exact = AffineNetwork(deepcopy(network).eval().requires_grad_(False).to(context.device).double())
+        self.given, self.network = self.network, FullPrecision(in_float32(self.exact.network, self.exact.graph))
         self._folded: dict[tuple[int, ...], AffineMap] = {}
 
     @torch.no_grad()
     def radii(self, network: torch.nn.Module, head: Head, x: torch.Tensor) -> torch.Tensor:
         shape = tuple(x.shape[1:])
         if shape not in self._folded:
-            self._folded[shape] = self._tried(network, self.exact.fold(shape), x)
+            self._folded[shape] = self._tried(self.exact.fold(shape), x)
         affine, flat = self._folded[shape], x.double().flatten(1)
         found = targeted(affine, head, flat, self.norm, self.domain)
-        require_agreement_where_claimed(network(x), affine.outputs(flat), (found > 0).any(dim=1))
+        require_agreement_where_claimed(self.given(x), affine.outputs(flat), (found > 0).any(dim=1))
         return found
 
-    def _tried(self, network: torch.nn.Module, affine: AffineMap, x: torch.Tensor) -> AffineMap:
-        """The folded map, unless it is not what the deployed network computes."""
-        points = random_points(x, self.domain)
-        require_agreement(network, affine.outputs(points.double().flatten(1)), points)
+    def _tried(self, affine: AffineMap, x: torch.Tensor) -> AffineMap:
+        """The folded map, unless it is not what the given network computes."""
+        given, points = self.given, random_points(x, self.domain)
+        assert isinstance(given, FullPrecision)
+        require_plain_trace(self.exact.network, self.exact.graph, x.shape[1:], given.network)
+        require_agreement(given, affine.outputs(points.double().flatten(1)), points)
         return affine
 
 
@@ -79,8 +86,7 @@ def pair_radii(
     size_offset = affine.size_offset[output] + affine.size_offset[rows]
     magnitude = x.abs() @ size.T + size_offset
     margin = x @ slope.T + offset - affine.growth * magnitude - 2 * TINY
-    steepness = torch.linalg.vector_norm(slope, ord=norm.dual.p, dim=1)
-    steepness += affine.growth * torch.linalg.vector_norm(size, ord=norm.dual.p, dim=1)
+    steepness = lengths(slope, norm.dual) + affine.growth * lengths(size, norm.dual)
     room = affine.reach - x.abs().amax(dim=1, keepdim=True)
     near = torch.minimum(margin / steepness, room)
     everywhere = _everywhere(slope, offset, size, size_offset, affine, domain)
