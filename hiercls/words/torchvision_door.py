@@ -29,7 +29,7 @@ def torchvision() -> ModuleType:
     try:
         return import_module("torchvision")
     except ImportError as error:
-        raise PluginError(f"torchvision is needed ({error}); install hiercls[vision]") from None
+        raise PluginError(f"torchvision is needed ({error}); install hiercls with its extra [vision]") from None
     except RuntimeError as error:
         if _MISSING not in str(error):
             raise PluginError(f"torchvision does not import: {error}") from error

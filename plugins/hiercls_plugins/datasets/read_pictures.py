@@ -104,7 +104,7 @@ def _table(path: Path) -> tuple[list[bytes], np.ndarray]:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
     except ImportError:
-        raise PluginError("pyarrow is needed to read parquet; install hiercls[vision]") from None
+        raise PluginError("pyarrow is needed to read parquet; install hiercls with its extra [vision]") from None
     try:
         table = parquet.read_table(path, columns=["image", "label"])
     except (OSError, arrow.ArrowException) as error:
@@ -138,5 +138,5 @@ def _pillow() -> Any:
     try:
         from PIL import Image
     except ImportError:
-        raise PluginError("pillow is needed to read pictures; install hiercls[vision]") from None
+        raise PluginError("pillow is needed to read pictures; install hiercls with its extra [vision]") from None
     return Image
