@@ -43,7 +43,7 @@ def test_torchvision_comes_through_its_door():
     ("source", "message"),
     [
         ("raise RuntimeError('something else')", "torchvision does not import: something else"),
-        ("import no_such_module_at_all", r"torchvision is needed .* install hiercls\[vision\]"),
+        ("import no_such_module_at_all", r"torchvision is needed .*; install hiercls with its extra \[vision\]"),
     ],
 )
 def test_another_failure_of_torchvision_is_told(tmp_path, monkeypatch, source, message):
