@@ -10,7 +10,7 @@ from torch import fx, nn
 from hiercls.words.errors import HierclsError
 from hiercls_plugins.bounds import affine
 from hiercls_plugins.bounds.boxes import Box
-from hiercls_plugins.bounds.layout import Layout, in_memory_order
+from hiercls_plugins.bounds.layout import Layout, cover, covering, flattened
 from hiercls_plugins.bounds.operations import layer_of, operation
 from hiercls_plugins.bounds.rounding import PLAIN, Rounding
 from hiercls_plugins.bounds.rules import FUNCTIONS, LAYERS, METHODS, NORMS, RANDOM, SEVERAL
@@ -85,7 +85,7 @@ class Bounded:
     def concrete(self, x: torch.Tensor) -> tuple[torch.Tensor, Statistics]:
         """The network's own pass, and what it leaves to bounds of the same batch."""
         norms: dict[nn.Module, Normalising] = {}
-        ordered: dict[nn.Module, torch.Tensor] = {}
+        kernels: dict[nn.Module, torch.Tensor] = {}
 
         def call(node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
             if node in self._layout.flattens:
@@ -94,15 +94,17 @@ class Bounded:
             if self._in_training(node):
                 y, norms[layer] = concrete(layer, arguments[0])
             elif node in self._layout.dense:
-                rows, weight = in_memory_order(arguments[0], layer.weight)
-                if weight is not layer.weight:
-                    ordered[layer] = weight
-                y = F.linear(rows, weight, layer.bias)
+                covers = covering(layer, arguments[0])
+                if covers is None:
+                    y = layer(flattened(arguments[0]))
+                else:
+                    kernels[layer] = covers
+                    y = cover(arguments[0], covers, layer.bias)
             else:
                 y = plain(self.network, node, self._layout.given(node, arguments), options)
             return self._layout.handed_on(node, y)
 
-        return evaluate(self.network, self.graph, x, call)[self._last], Statistics(norms, ordered)
+        return evaluate(self.network, self.graph, x, call)[self._last], Statistics(norms, kernels)
 
     def features(self, box: Box, statistics: Statistics | None = None, keep: bool = False) -> Features:
         """Bounds up to the last affine layer.
@@ -163,8 +165,10 @@ class Bounded:
                 return affine.folded(self._layers[self._folded[node]], parts, x)
             return affine.batch_norm(parts, x, self.rounding)
         if node in self._layout.dense:
-            rows, weight = in_memory_order(x, layer.weight, statistics.ordered.get(layer))
-            return affine.linear(self.rounding, rows, weight, layer.bias)
+            covers = statistics.kernels[layer] if layer in statistics.kernels else covering(layer, x)
+            if covers is None:
+                return affine.linear(self.rounding, flattened(x), layer.weight, layer.bias)
+            return affine.weighted(x, cover, covers, layer.bias, self.rounding)
         try:
             return LAYERS[type(layer)](layer, x, self.rounding)
         except TypeError as error:

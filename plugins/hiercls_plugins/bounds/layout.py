@@ -2,7 +2,7 @@
 
 Convolutions in float32 are faster with channels last, above all backwards. Other operations, a `view` for one, see
 the layout in which the network was written, and their gradients come back with channels last again. A dense layer on
-a flattened image takes it as it lies, and its weights are laid out alike: they are fewer than a batch's activations.
+a flattened image takes it as it lies, by kernels of the image's size.
 """
 
 import operator
@@ -66,23 +66,33 @@ def _lying(x: torch.Tensor) -> tuple[torch.Size, bool]:
     return x.shape, x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def in_memory_order(x: Any, weight: torch.Tensor, ordered: torch.Tensor | None = None) -> tuple[Any, torch.Tensor]:
-    """Rows of flattened images and the weight of a dense layer for them, both in an order of entries that is cheap.
+def covering(layer: nn.Linear, x: Any) -> torch.Tensor | None:
+    """The weight of a dense layer as kernels that cover a whole image, where images lie with channels last.
+
+    Such a convolution gives what the dense layer gives on the flattened images, in less time than a product of
+    matrices and without moving an entry of them.
 
     Args:
         x: (N, C, H, W), a tensor or a box.
-        weight: (K, C H W).
-        ordered: what this gave for other images that lie alike.
 
     Returns:
-        (N, C H W) and (K, C H W), whose product is that of the images flattened as they were written.
+        (K, C, H, W) with channels last; None where images lie otherwise, or are fewer than the outputs, so that moving
+        them is cheaper than moving the weight.
     """
     shape, lies_last = _lying(x.centre if isinstance(x, Box) else x)
-    if not lies_last or len(weight) > shape[0]:
-        return _moved(x, lambda v: channels_first(v).flatten(1)), weight
-    if ordered is None:
-        ordered = weight.unflatten(1, shape[1:]).permute(0, 2, 3, 1).flatten(1)
-    return _moved(x, lambda v: v.permute(0, 2, 3, 1).flatten(1)), ordered
+    if not lies_last or len(layer.weight) > shape[0]:
+        return None
+    return channels_last(layer.weight.unflatten(1, shape[1:]))
+
+
+def cover(x: torch.Tensor, kernels: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Images under kernels of their own size: (N, K)."""
+    return F.conv2d(x, kernels, bias).flatten(1)
+
+
+def flattened(x: Any) -> Any:
+    """Images, or boxes of them, as rows in the order in which the network was written."""
+    return _moved(x, lambda v: channels_first(v).flatten(1))
 
 
 def _moved(value: Any, move: Any) -> Any:

@@ -24,11 +24,11 @@ class Statistics:
 
     Attributes:
         norms: batch norms in train mode as affine maps.
-        ordered: the weights of dense layers that took images as they lay in memory, laid out alike.
+        kernels: the weights of dense layers that took images as they lay, as kernels that cover them.
     """
 
     norms: Mapping[nn.Module, Normalising] = field(default_factory=dict)
-    ordered: Mapping[nn.Module, torch.Tensor] = field(default_factory=dict)
+    kernels: Mapping[nn.Module, torch.Tensor] = field(default_factory=dict)
 
 
 def running(layer: nn.Module) -> Normalising:
