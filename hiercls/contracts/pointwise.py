@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from itertools import islice
 
 import torch
 
 from hiercls.contracts.context import Context
+from hiercls.contracts.frozen import frozen
 from hiercls.contracts.provers import Claim, Proof, Row
 from hiercls.values.certificates import others
 from hiercls.values.draws import Purpose
@@ -30,7 +30,7 @@ class Pointwise(ABC):
     alpha = 0.0
 
     def __init__(self, network: torch.nn.Module, heads: Sequence[Head], view: str, domain: Domain, context: Context):
-        self.network = deepcopy(network).eval().requires_grad_(False).to(context.device)
+        self.network = frozen(network, context.device)
         self.heads = tuple(heads)
         self.view = view
         self.domain = domain

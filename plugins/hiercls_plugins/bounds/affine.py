@@ -108,7 +108,8 @@ def multiply(rounding: Rounding, x: object, y: object) -> Box:
         raise HierclsError("bounds: a product of two activations is not affine and has no rule")
     box, factor = (x, y) if isinstance(x, Box) else (y, x)
     assert isinstance(box, Box)
-    size = factor.abs() if isinstance(factor, torch.Tensor) else abs(factor)  # type: ignore[arg-type]
+    factor = as_number(factor)
+    size = abs(factor)
     radius = box.radius * size
     if rounding:
         radius = radius + TINY * (box.magnitude + size)
@@ -118,6 +119,7 @@ def multiply(rounding: Rounding, x: object, y: object) -> Box:
 def divide(rounding: Rounding, x: object, y: object) -> Box:
     if isinstance(y, Box):
         raise HierclsError("bounds: a division by an activation is not affine and has no rule")
+    y = as_number(y)
     if rounding and bool((torch.as_tensor(y).abs() < 2.0**-126).any()):
         raise HierclsError("bounds: a division by less than the smallest normal float32 has no rule")
     return multiply(rounding, x, 1 / y)  # type: ignore[operator]
@@ -125,6 +127,11 @@ def divide(rounding: Rounding, x: object, y: object) -> Box:
 
 def negate(rounding: Rounding, x: Box) -> Box:
     return Box(-x.centre, x.radius)
+
+
+def as_number(value: Any) -> Any:
+    """A constant as torch takes it in arithmetic with a float: a mask of truths is one of 0 and 1."""
+    return value.to(torch.uint8) if isinstance(value, torch.Tensor) and value.dtype == torch.bool else value
 
 
 def _centre(value: object) -> torch.Tensor:
@@ -139,5 +146,5 @@ def _combined(rounding: Rounding, centre: torch.Tensor, x: object, y: object) ->
         return Box(centre, radius)
     total = torch.zeros_like(centre)
     for value in (x, y):
-        total = total + (value.magnitude if isinstance(value, Box) else abs(value))  # type: ignore[arg-type]
+        total = total + (value.magnitude if isinstance(value, Box) else abs(as_number(value)))  # type: ignore[arg-type]
     return rounding.widened(Box(centre, radius + 4 * rounding.unit * total), 1, total)

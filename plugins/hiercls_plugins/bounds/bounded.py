@@ -79,7 +79,7 @@ class Bounded:
         self._moved = frozenset(moved_by_input(self.graph))
         self._last = result(self.graph)
         self._layout = Layout(network, self.graph, joins=not rounding)
-        self._merges = self._is(self._last, nn.Linear)
+        self._merges = self._is(self._last, nn.Linear) and len(self._last.users) == 1
         self._folded = {} if rounding else self._foldable()
 
     def concrete(self, x: torch.Tensor) -> tuple[torch.Tensor, Statistics]:

@@ -84,7 +84,8 @@ def _memory(network: nn.Module, node: fx.Node, memory: dict[fx.Node, frozenset[f
     new = kind in NEW_LAYERS if node.op == "call_module" else kind in NEW_TENSORS
     if node.op in ("placeholder", "get_attr") or (new and not overwrites(network, node)):
         return frozenset((node,))
-    return frozenset((node,)).union(*(memory[source] for source in node.all_input_nodes))
+    sources = node.all_input_nodes[:1] if overwrites(network, node) else node.all_input_nodes
+    return frozenset((node,)).union(*(memory[source] for source in sources))
 
 
 def _refuse(network: nn.Module, node: fx.Node, why: str) -> None:

@@ -2,7 +2,10 @@
 
 from torch import fx, nn
 
-_ASKS_SHAPE = ("size", "dim")
+SHAPE_METHODS = ("size", "dim")
+
+SHAPE_ATTRIBUTES = ("shape", "ndim", "dtype", "device")
+"""What a network may ask of a tensor without looking at its values."""
 
 
 def layer_of(network: nn.Module, node: fx.Node) -> nn.Module:
@@ -15,6 +18,8 @@ def operation(network: nn.Module, node: fx.Node) -> str:
         return f"{type(layer_of(network, node)).__name__} at {node.target!r}"
     if node.op == "call_method":
         return f"the method {node.target!r} of a tensor{_place(node)}"
+    if node.target is getattr:
+        return f"the attribute {node.args[1]!r} of a tensor{_place(node)}"
     return f"the function {getattr(node.target, '__name__', node.target)!r}{_place(node)}"
 
 
@@ -25,4 +30,7 @@ def _place(node: fx.Node) -> str:
 
 
 def asks_shape(node: fx.Node) -> bool:
-    return node.target is getattr or (node.op == "call_method" and node.target in _ASKS_SHAPE)
+    """Whether an operation looks at the form of a tensor alone."""
+    if node.target is getattr:
+        return node.args[1] in SHAPE_ATTRIBUTES
+    return node.op == "call_method" and node.target in SHAPE_METHODS

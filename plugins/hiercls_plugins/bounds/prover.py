@@ -2,12 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import ClassVar
 
 import torch
 
 from hiercls.contracts.context import Context
+from hiercls.contracts.frozen import frozen
 from hiercls.contracts.pointwise import TILE, Pointwise, in_tiles
 from hiercls.values.heads import Head
 from hiercls.values.perturbations import inside_box
@@ -48,7 +48,7 @@ class BoundProver(Pointwise):
         require_float32(network)
         self.search = search
         self._tried: set[torch.Size] = set()
-        self.bounded = Bounded(deepcopy(network).eval().requires_grad_(False).to(context.device).double(), FLOAT32)
+        self.bounded = Bounded(frozen(network, context.device).double(), FLOAT32)
         self.given, self.network = self.network, FullPrecision(in_float32(self.bounded.network, self.bounded.graph))
 
     @abstractmethod

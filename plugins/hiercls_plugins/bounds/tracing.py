@@ -29,7 +29,11 @@ def trace(network: nn.Module) -> fx.Graph:
         raise HierclsError(f"bounds: {type(network).__name__} cannot be traced: {error}") from error
     if len([node for node in graph.nodes if node.op == "placeholder"]) != 1:
         raise HierclsError(f"bounds: {type(network).__name__} does not have one input")
-    for node in moved_by_input(graph):
+    _name_no_input(graph)
+    moved = moved_by_input(graph)
+    if result(graph) not in moved:
+        raise HierclsError(f"bounds: the output of {type(network).__name__} does not depend on its input")
+    for node in moved:
         if not known(network, node):
             raise HierclsError(f"bounds: no rule for {operation(network, node)}; it cannot be bounded")
     require_current(network, graph)
@@ -53,6 +57,8 @@ def moved_by_input(graph: fx.Graph) -> list[fx.Node]:
 def known(network: nn.Module, node: fx.Node) -> bool:
     if node.op == "call_module":
         return type(layer_of(network, node)) in LAYERS
+    if node.target is getattr:
+        return asks_shape(node)
     return node.target in (FUNCTIONS if node.op == "call_function" else METHODS)
 
 
@@ -120,14 +126,30 @@ def _attribute(network: nn.Module, path: str) -> Any:
     return value
 
 
+def _name_no_input(graph: fx.Graph) -> None:
+    """`layer(input=x)` as `layer(x)`: rules take what they bound first."""
+    for node in graph.nodes:
+        if node.op.startswith("call") and not node.args and "input" in node.kwargs:
+            options = dict(node.kwargs)
+            node.args, node.kwargs = (options.pop("input"),), options
+
+
 def _refuse_hooks(network: nn.Module) -> None:
-    """A hook or a replaced forward changes what a layer computes, and no trace of its kind shows it."""
+    """A hook or a replaced method changes what a layer computes, and no trace of its kind shows it."""
     if nn.modules.module._global_forward_hooks or nn.modules.module._global_forward_pre_hooks:
         raise HierclsError("bounds: a hook on all modules changes what layers compute; it cannot be bounded")
     for name, layer in network.named_modules():
-        if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
+        replaced = [known for known in vars(layer) if _is_method(type(layer), known)]
+        if layer._forward_hooks or layer._forward_pre_hooks or replaced:
             place = f"{type(layer).__name__} at {name!r}"
-            raise HierclsError(f"bounds: {place} has a hook or a forward of its own; it cannot be bounded")
+            raise HierclsError(
+                f"bounds: {place} has a hook or a {(replaced or ['forward'])[0]} of its own; it cannot be bounded"
+            )
+
+
+def _is_method(kind: type[nn.Module], name: str) -> bool:
+    """Whether a trace passes over this method; of a module that is not a rule's own, only `forward` is."""
+    return callable(getattr(kind, name, None)) and (name == "forward" or kind in LAYERS)
 
 
 def _refuse_own_calls(network: nn.Module) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from hiercls.contracts.components import Task
 from hiercls.contracts.context import Context
+from hiercls.contracts.frozen import frozen
 from hiercls.words.errors import ConfigurationError
 from hiercls.words.threats import Domain
 from hiercls_plugins.bounds.bounded import Bounded
@@ -63,7 +64,7 @@ class Measured:
     """One flat network, traced once, to be measured at several budgets."""
 
     def __init__(self, network: torch.nn.Module, domain: Domain, device: str = "cpu"):
-        fixed = deepcopy(network).eval().requires_grad_(False).to(device)
+        fixed = frozen(network, device)
         self._deployed = FullPrecision(fixed)
         self._bounded = Bounded(deepcopy(fixed).double(), FLOAT32)
         self._domain = domain

@@ -41,7 +41,7 @@ class ExactLinear(Certifier):
         norm: the norm of the radii, such as linf, l2 or l1; the threat's own by default.
     """
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
 
     norm: NormOption | None = None  # type: ignore[misc, assignment]  # here an option: one value cannot name it
 

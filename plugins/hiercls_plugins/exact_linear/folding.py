@@ -11,9 +11,9 @@ import torch
 from torch import fx, nn
 
 from hiercls.words.errors import HierclsError
-from hiercls_plugins.bounds.affine import NORMALISING, application
+from hiercls_plugins.bounds.affine import NORMALISING, application, as_number
 from hiercls_plugins.bounds.boxes import Box
-from hiercls_plugins.bounds.operations import layer_of, operation
+from hiercls_plugins.bounds.operations import asks_shape, layer_of, operation
 from hiercls_plugins.bounds.rounding import FLOAT32, LARGEST, TINY
 from hiercls_plugins.bounds.rules import MATRICES, NORMS, RANDOM, require_divisor
 from hiercls_plugins.bounds.statistics import running
@@ -61,6 +61,8 @@ class AffineNetwork:
     """
 
     def __init__(self, network: nn.Module):
+        if any(layer.training for layer in network.modules()):
+            raise HierclsError("exact-linear: a network in train mode depends on its batch and cannot be certified")
         self.network = network
         self.graph = trace(network)
         self.operations = moved_by_input(self.graph)
@@ -107,12 +109,14 @@ class AffineNetwork:
         """The largest partial sum of an operation; a mean adds up its entries before it divides."""
         if node.op == "call_module" and isinstance(layer_of(self.network, node), POOLS):
             added = sizes[node.all_input_nodes[0]]
-            return added.max().item() * prod(added.shape[2:])
+            return added.max().item() * _pooled(added)
         return sizes[node].max().item()
 
     def _affine(self, node: fx.Node) -> bool:
         if node.op == "call_module":
             return type(layer_of(self.network, node)) in (*MATRICES, *NORMS, *RANDOM, *LINEAR_LAYERS)
+        if asks_shape(node):
+            return True
         if node.target not in SIZES:
             return node.target in MOVES
         if node.target in (operator.mul, torch.mul) and all(factor in self.moved for factor in node.args):
@@ -128,7 +132,7 @@ class AffineNetwork:
         if node.target not in SIZES:
             return plain(self.network, node, arguments, options)
         given = [
-            value if source in self.moved else abs(value) + (0 if node.target in DIVISIONS else TINY)
+            value if source in self.moved else abs(as_number(value)) + (0 if node.target in DIVISIONS else TINY)
             for source, value in zip(node.args, arguments, strict=True)
         ]
         return SIZES[node.target](*given) + TINY
@@ -140,7 +144,7 @@ class AffineNetwork:
             assert isinstance(weight, torch.Tensor)
             return weight[0].numel() + 4
         if isinstance(layer, POOLS):
-            return prod(x.shape[2:]) + 4
+            return _pooled(x) + 4
         return NORMALISING if isinstance(layer, NORMS) or node.target in SIZES else 0
 
 
@@ -158,8 +162,13 @@ SIZES: Mapping[Any, Callable[..., Any]] = {
 
 DIVISIONS = (operator.truediv, torch.div)
 
-MOVES = frozenset((torch.flatten, torch.reshape, "flatten", "reshape", "view", "size", getattr))
-"""Operations that only move entries, or ask for a shape."""
+MOVES = frozenset((torch.flatten, torch.reshape, "flatten", "reshape", "view"))
+"""Operations that only move entries."""
+
+
+def _pooled(x: torch.Tensor) -> int:
+    """The most entries that a pool adds up: a whole map, with a channel axis before it or without."""
+    return prod(x.shape[-2:])
 
 
 def _layer_size(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:

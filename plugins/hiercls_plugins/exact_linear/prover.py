@@ -1,11 +1,11 @@
 """Closed-form targeted radii of an affine map."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import torch
 
 from hiercls.contracts.context import Context
+from hiercls.contracts.frozen import frozen
 from hiercls.contracts.pointwise import Pointwise
 from hiercls.values.certificates import closed
 from hiercls.values.heads import Head
@@ -29,7 +29,7 @@ class LinearProver(Pointwise):
         super().__init__(FullPrecision(network), heads, view, context.threat.domain, context)
         require_float32(network)
         self.norm = norm
-        self.exact = AffineNetwork(deepcopy(network).eval().requires_grad_(False).to(context.device).double())
+        self.exact = AffineNetwork(frozen(network, context.device).double())
         self.given, self.network = self.network, FullPrecision(in_float32(self.exact.network, self.exact.graph))
         self._folded: dict[tuple[int, ...], AffineMap] = {}
 
@@ -37,17 +37,18 @@ class LinearProver(Pointwise):
     def radii(self, network: torch.nn.Module, head: Head, x: torch.Tensor) -> torch.Tensor:
         shape = tuple(x.shape[1:])
         if shape not in self._folded:
-            self._folded[shape] = self._tried(self.exact.fold(shape), x)
+            self._folded[shape] = self._tried(x)
         affine, flat = self._folded[shape], x.double().flatten(1)
         found = targeted(affine, head, flat, self.norm, self.domain)
         require_agreement_where_claimed(self.given(x), affine.outputs(flat), (found > 0).any(dim=1))
         return found
 
-    def _tried(self, affine: AffineMap, x: torch.Tensor) -> AffineMap:
-        """The folded map, unless it is not what the given network computes."""
+    def _tried(self, x: torch.Tensor) -> AffineMap:
+        """The folded map for inputs of this shape, unless it is not what the given network computes."""
         given, points = self.given, random_points(x, self.domain)
         assert isinstance(given, FullPrecision)
         require_plain_trace(self.exact.network, self.exact.graph, x.shape[1:], given.network)
+        affine = self.exact.fold(tuple(x.shape[1:]))
         require_agreement(given, affine.outputs(points.double().flatten(1)), points)
         return affine
 

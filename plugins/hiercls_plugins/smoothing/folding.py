@@ -1,11 +1,10 @@
 """Deploying a network for smoothing: frozen, in eval mode, its batch norm folded into the convolutions."""
 
-from copy import deepcopy
-
 import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from hiercls.contracts.frozen import frozen
 from hiercls.words.errors import ConfigurationError
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -13,11 +12,6 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _UNTRACEABLE = (TypeError, RuntimeError, ValueError, NameError, AttributeError, LookupError, AssertionError)
 """What torch.fx raises for control flow on values (a ValueError), for conversions, for len() and its like and for
 modules made on the way, and what a network raises that asks its input for more than a trace has."""
-
-
-def frozen(network: nn.Module) -> nn.Module:
-    """A copy in eval mode without gradients of its weights."""
-    return deepcopy(network).eval().requires_grad_(False)
 
 
 def deployed(network: nn.Module, device: str) -> nn.Module:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from hiercls.contracts.frozen import frozen
 from hiercls.words.errors import DeviceError
 from hiercls_plugins.smoothing.compiling import compiled
-from hiercls_plugins.smoothing.folding import deployed, frozen, require_faithful
+from hiercls_plugins.smoothing.folding import deployed, require_faithful
 
 if TYPE_CHECKING:
     from hiercls_plugins.smoothing.certifier import Smoothing
@@ -26,7 +27,7 @@ class Passes:
 
     def __init__(self, network: torch.nn.Module, options: "Smoothing", device: torch.device):
         self.network = deployed(network, str(device))
-        self.untraced = frozen(network).to(device) if isinstance(self.network, torch.fx.GraphModule) else None
+        self.untraced = frozen(network, device) if isinstance(self.network, torch.fx.GraphModule) else None
         self.half = options.precision == "bf16"
         self.layout = torch.channels_last if options.lays_channels_last() else torch.contiguous_format
         if options.lays_channels_last():
