@@ -66,7 +66,7 @@ def findings(count=60, budgets=BUDGETS, alpha=0.0, **more):
     return Findings("tiny", "hiercls run tiny.yaml", systems=systems, **given)
 
 
-FACT = NodeFact("root", 0, "retrained mlp", None, "lidar", False, 1234, 0.5)
+FACT = NodeFact("root", "root", 0, "retrained mlp", None, "lidar", False, 1234, 0.5)
 AUDIT = {"inputs audited": 100, "breaks": 1, "allowed": 2, "broken": "none", "power": 0.99, "seconds": 12.5}
 
 

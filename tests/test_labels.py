@@ -76,6 +76,19 @@ class TestTree:
         assert tree.name(tree.root) == "root"
         assert tree.name(of(3)) == "cat"
 
+    def test_many_labels_without_a_name_are_shortened(self):
+        tree = LabelTree(
+            tuple("abcdef"),
+            nx.DiGraph(
+                [(of(0, 1, 2, 3, 4, 5), of(0, 1, 2, 3)), (of(0, 1, 2, 3, 4, 5), of(4, 5))]
+                + [(of(0, 1, 2, 3), of(label)) for label in range(4)]
+                + [(of(4, 5), of(label)) for label in (4, 5)]
+            ),
+        )
+        assert tree.short_name(of(0, 1, 2, 3)) == "[a, b, … 4 labels]"
+        assert tree.short_name(of(4, 5)) == "[e, f]"
+        assert tree.short_name(tree.root) == "root"
+
     @pytest.mark.parametrize(
         ("children", "message"),
         [

@@ -1,6 +1,7 @@
 """What the report says in words: its headline, its verdicts, its doubts and its explanations."""
 
 import io
+from dataclasses import replace
 
 import torch
 from reporting_toys import AUDIT, FACT, LABELS, SCOPE, Page, findings, node, rich_findings
@@ -39,6 +40,15 @@ def printed(found, width):
     for table in terminal_tables(found):
         console.print(table)
     return console.file.getvalue()
+
+
+def test_a_node_of_many_labels_is_shown_short_and_kept_whole():
+    found = findings()
+    fact = replace(FACT, name="[a, b, c, d]", short_name="[a, b, … 4 labels]")
+    tree = replace(found.systems[0], nodes=(fact,))
+    shown = tables.nodes_table(replace(found, systems=(tree,)))
+    assert shown.rows[0][1].shown == "[a, b, … 4 labels]"
+    assert "[a, b, c, d]" in shown.csv()
 
 
 def test_a_mask_in_reach_leaves_nothing_to_promise(tmp_path):

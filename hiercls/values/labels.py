@@ -99,6 +99,13 @@ class LabelTree:
             return "root"
         return "[" + ", ".join(self.labels[label] for label in sorted(node)) + "]"
 
+    def short_name(self, node: Node) -> str:
+        """A node's name, shortened where it is the list of many labels."""
+        if len(node) <= 3 or node in self.names or node == self.root:
+            return self.name(node)
+        first = ", ".join(self.labels[label] for label in sorted(node)[:2])
+        return f"[{first}, … {len(node)} labels]"
+
     def partition(self) -> list[Any]:
         """The whole tree as nested lists of label indices: its identity, without names."""
         found: dict[Node, Any] = {self.leaf(label): label for label in range(len(self.labels))}

@@ -82,9 +82,9 @@ def node_facts(assembly: Assembly, classifier: Classifier, evaluation: Mapping[s
         parameters = sum(int(read_json(place / "meta.json")["parameters"]) for place in places)
         certifier = None if deployed.certifier is None else described(assembly.run.recipe, deployed.certifier)
         decides = _decides(assembly.run.recipe, planned, deployed.job)
-        view, name = deployed.view, tree.name(node)
-        level = tree.level(node)
-        facts.append(NodeFact(name, level, decides, certifier, view, deployed.in_reach, parameters, measured.get(name)))
+        name, short, level = tree.name(node), tree.short_name(node), tree.level(node)
+        view, in_reach, right = deployed.view, deployed.in_reach, measured.get(name)
+        facts.append(NodeFact(name, short, level, decides, certifier, view, in_reach, parameters, right))
     return tuple(facts)
 
 

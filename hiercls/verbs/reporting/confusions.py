@@ -70,7 +70,7 @@ def _parting_rows(findings: Findings, budget: float) -> Iterator[tuple[Cell, ...
     spots: list[tuple[str, int | None, torch.Tensor]]
     spots = [("anywhere", None, between.parted >= 0)] if len(tree.decisions) > 1 else []
     for place, node in enumerate(tree.decisions):
-        spots.append((short_name(tree, node), tree.level(node), between.parted == place))
+        spots.append((tree.short_name(node), tree.level(node), between.parted == place))
     places = decimals(len(findings) * (len(tree.labels) - 1))
     for name, level, here in spots:
         shares = [_possible(findings, one, between, here) for one in counted]
@@ -109,7 +109,7 @@ def _remaining_rows(findings: Findings, budget: float) -> Iterator[tuple[Cell, .
     places = decimals(int(of.max()))
     for pair in _most_frequent(counted[0], seen, of):
         names = (text(tree.labels[int(side[pair])]) for side in (between.truth, between.label))
-        node = text(short_name(tree, tree.decisions[int(between.parted[pair])]))
+        node = text(tree.short_name(tree.decisions[int(between.parted[pair])]))
         shares = (conceded(Share(int(one[pair]), int(of[pair])), places) for one in counted)
         clean = Share(int(seen[pair]), int(of[pair]))
         head = adversary(findings, budget), *names, node, count(clean.total)
@@ -131,7 +131,7 @@ def groups_table(findings: Findings) -> Table:
         Column("system", numeric=False),
         Column("true group", numeric=False),
         Column("inputs"),
-        *(Column(short_name(tree, group), joint_level(findings)) for group in groups),
+        *(Column(tree.short_name(group), joint_level(findings)) for group in groups),
         Column("some other group", joint_level(findings)),
     )
     rows = [row for budget in (0.0, *findings.threat.budgets) for row in _group_rows(findings, groups, budget)]
@@ -152,7 +152,7 @@ def _group_rows(findings: Findings, groups: Sequence[Node], budget: float) -> It
             here = reached[torch.isin(outcome.system.truth, torch.tensor(sorted(group)))]
             elsewhere = here[:, [other for other in range(len(groups)) if other != place]].any(dim=1)
             numbers = (len(here), *here.sum(dim=0).tolist(), int(elsewhere.sum()))
-            head = adversary(findings, budget), text(outcome.system.name), text(short_name(findings.tree, group))
+            head = adversary(findings, budget), text(outcome.system.name), text(findings.tree.short_name(group))
             yield *head, *(count(number) for number in numbers)
 
 
@@ -196,14 +196,6 @@ def conceded(share: Share, places: int) -> Cell:
 
 def system_level(system: System) -> str:
     return level_text([(system.name, "joint", joint_alpha(system))])
-
-
-def short_name(tree: LabelTree, node: Node) -> str:
-    """A node's name, shortened where it is the list of many labels."""
-    if node in tree.names or len(node) <= 3 or node == tree.root:
-        return tree.name(node)
-    first = ", ".join(tree.labels[label] for label in sorted(node)[:2])
-    return f"[{first}, … {len(node)} labels]"
 
 
 def _possible(findings: Findings, counted: torch.Tensor, between: Pairs, here: torch.Tensor) -> Share:

@@ -18,6 +18,7 @@ class NodeFact:
 
     Attributes:
         name: the node's name in its tree.
+        short_name: the same, shortened where it lists many labels.
         level: the number of decisions above it.
         decides: the network behind it, such as `retrained cnn-small, ibp eps 0.1` or `restricted from flat`.
         certifier: how it is certified; None where it is not.
@@ -28,6 +29,7 @@ class NodeFact:
     """
 
     name: str
+    short_name: str
     level: int
     decides: str
     certifier: str | None

@@ -170,7 +170,7 @@ def nodes_table(findings: Findings) -> Table:
     rows = [
         (
             text(system.name),
-            text(fact.name),
+            Cell(fact.short_name, fact.name),
             count(fact.level),
             text(fact.decides),
             text(fact.view),
