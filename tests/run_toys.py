@@ -22,21 +22,35 @@ certify: {inputs: 60}
 audit: {inputs: 20, attack: {pgd: {steps: 10, restarts: 2}}}
 """
 
-SMOOTHED = """
+
+def smoothed(sigma: float, epochs: int, votes: str, inputs: int) -> str:
+    """A tree restricted from one smoothed network, beside it.
+
+    Args:
+        votes: options of the certifier.
+    """
+    return f"""
 name: smoothed
-data: {dataset: digits}
-threat: {norm: l2, budgets: [0.25]}
+data: {{dataset: digits}}
+threat: {{norm: l2, budgets: [0.25]}}
 networks:
   flat:
-    architecture: {mlp: {hidden: [32]}}
-    trainer: {gaussian: {sigma: 0.25, schedule: {epochs: 6}}}
-    certifier: {smoothing: {draws: 1000, audit: 1000, tile: 100}}
-tree: {groups: {low: [["0", "1"], ["2", "3", "4"]], high: ["5", "6", "7", "8", "9"]}}
-nodes: {all: {restrict: flat}}
+    architecture: {{mlp: {{hidden: [32]}}}}
+    trainer: {{gaussian: {{sigma: {sigma}, schedule: {{epochs: {epochs}}}}}}}
+    certifier: {{smoothing: {{{votes}, tile: 100}}}}
+tree: {{groups: {{low: [["0", "1"], ["2", "3", "4"]], high: ["5", "6", "7", "8", "9"]}}}}
+nodes: {{all: {{restrict: flat}}}}
 baseline: flat
-certify: {inputs: 25}
+certify: {{inputs: {inputs}}}
+"""
+
+
+SMOOTHED = (
+    smoothed(0.25, 6, "draws: 1000, audit: 1000", 25)
+    + """
 audit: {inputs: 10, attack: {pgd: {steps: 5, restarts: 1, draws: 4}}}
 """
+)
 
 
 def rows(run, kind):

@@ -185,6 +185,10 @@ def test_a_tensor_with_a_gradient_behind_it_is_named():
     with pytest.raises(HierclsError, match=r"first.seen'"):
         certify(made, torch.rand(1, 3), IbpCertifier())
     made.first.seen = made.first.seen.detach()
+    made.register_buffer("offset", made.last.bias * 2)
+    with pytest.raises(HierclsError, match="the network keeps 'offset'"):
+        frozen(made)
+    made.offset = made.offset.detach()
     copy = frozen(made.train())
     assert made.training
     assert not copy.training

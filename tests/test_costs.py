@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from run_toys import smoothed
 from torch import nn
 
 from hiercls.cli.progress import TerminalProgress
@@ -22,20 +23,7 @@ from hiercls.whole.proofs import timeless
 from hiercls_plugins.smoothing import engine
 from hiercls_plugins.smoothing.certifier import Smoothing
 
-SMOOTHED = """
-name: smoothed
-data: {dataset: digits}
-threat: {norm: l2, budgets: [0.25]}
-networks:
-  flat:
-    architecture: {mlp: {hidden: [32]}}
-    trainer: {gaussian: {sigma: 0.25, schedule: {epochs: 3}}}
-    certifier: {smoothing: {draws: 450, select: 30, tile: 100}}
-tree: {groups: {low: [["0", "1"], ["2", "3", "4"]], high: ["5", "6", "7", "8", "9"]}}
-nodes: {all: {restrict: flat}}
-baseline: flat
-certify: {inputs: 25}
-"""
+SMOOTHED = smoothed(0.25, 3, "draws: 450, select: 30", 25)
 
 BOUNDED = """
 name: bounded

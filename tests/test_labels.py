@@ -1,19 +1,17 @@
-"""Trees: what they refuse, how people write them, how they are cut, drawn and stored."""
-
-import json
-import xml.etree.ElementTree as ElementTree
+"""Trees: what they refuse, how people write them, how they are cut."""
 
 import networkx as nx
 import pytest
 from brute_force import trees
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_toys import named_trees, same
 
-from hiercls.values.drawing import as_json, as_mermaid, as_svg, as_text, from_json
+from hiercls.values.drawing import as_json, from_json
 from hiercls.values.groups import groups_of, tree_from_groups
 from hiercls.values.labels import LabelTree, Node, flat_tree, grow
 from hiercls.values.truncation import truncate_depth, truncate_equal
-from hiercls.words.errors import ConfigurationError, DataError
+from hiercls.words.errors import ConfigurationError
 
 LABELS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 GROUPS = {
@@ -24,18 +22,6 @@ GROUPS = {
 
 def of(*labels: int) -> Node:
     return frozenset(labels)
-
-
-def same(one: LabelTree, other: LabelTree) -> bool:
-    known = {node: one.children(node) for node in one} == {node: other.children(node) for node in other}
-    return known and one.labels == other.labels and dict(one.names) == dict(other.names)
-
-
-@st.composite
-def named_trees(draw: st.DrawFn) -> LabelTree:
-    tree = draw(trees(most=9))
-    named = draw(st.sets(st.sampled_from(list(tree))))
-    return LabelTree(tree.labels, tree.graph, {node: f"group {k}" for k, node in enumerate(tree) if node in named})
 
 
 class TestTree:
@@ -247,68 +233,3 @@ class TestTruncation:
     def test_names_of_nodes_that_are_gone_are_forgotten(self):
         tree = tree_from_groups(LABELS, GROUPS)
         assert set(truncate_equal(tree, lambda node: "same").names) == set()
-
-
-class TestDrawing:
-    def test_text(self):
-        tree = tree_from_groups("abcd", {"left": ["a", "b"], "octagon": "c", "x": ["d"]})
-        assert as_text(tree) == "root\n├─ left\n│  ├─ a\n│  └─ b\n├─ octagon: c\n└─ x: d"
-
-    def test_groups_without_a_name_are_drawn_by_their_size(self):
-        assert as_text(tree_from_groups("abc", [["a", "b"], "c"])) == "root\n├─ 2 labels\n│  ├─ a\n│  └─ b\n└─ c"
-
-    def test_mermaid_has_a_node_and_an_edge_for_each_and_escapes_signs(self):
-        drawn = as_mermaid(tree_from_groups(['say "a"', "b", "c"], {"<x>": ['say "a"', "b"], "y": "c"}))
-        assert drawn.splitlines() == [
-            "flowchart LR",
-            '    n0["root"]',
-            '    n1["#60;x#62;"]',
-            '    n2(["y: c"])',
-            '    n3(["say #34;a#34;"])',
-            '    n4(["b"])',
-            "    n0 --> n1",
-            "    n0 --> n2",
-            "    n1 --> n3",
-            "    n1 --> n4",
-        ]
-
-    @settings(max_examples=30, deadline=None)
-    @given(named_trees())
-    def test_json_comes_back_exactly(self, tree: LabelTree):
-        assert same(from_json(as_json(tree)), tree)
-        assert as_json(from_json(as_json(tree))) == as_json(tree)
-
-    def test_json_is_readable_by_others(self):
-        stored = json.loads(as_json(tree_from_groups(["ä", "b", "c"], {"x": ["ä", "b"], "c": "c"})))
-        assert stored["labels"] == ["ä", "b", "c"]
-        assert stored["nodes"][1] == {"labels": [0, 1], "parent": 0, "name": "x"}
-
-    @pytest.mark.parametrize(
-        "text", ["", "[]", '{"labels": ["a"]}', '{"labels": [], "nodes": [{"labels": [0], "parent": 4}]}']
-    )
-    def test_what_is_no_stored_tree_is_a_data_error(self, text: str):
-        with pytest.raises(DataError, match="not a stored tree"):
-            from_json(text)
-
-    def test_a_stored_tree_that_cannot_be_is_refused(self):
-        stored = json.loads(as_json(flat_tree("abc")))
-        del stored["nodes"][3]
-        with pytest.raises(ConfigurationError, match="do not partition"):
-            from_json(json.dumps(stored))
-
-    @settings(max_examples=20, deadline=None)
-    @given(named_trees())
-    def test_svg_stands_alone_and_shows_every_node_inside_its_frame(self, tree: LabelTree):
-        drawn = ElementTree.fromstring(as_svg(tree))
-        space = "{http://www.w3.org/2000/svg}"
-        width, height = float(drawn.get("width")), float(drawn.get("height"))
-        texts = list(drawn.iter(f"{space}text"))
-        assert len(texts) == len(list(tree))
-        assert all(0 < float(text.get("x")) < width and 0 < float(text.get("y")) < height for text in texts)
-        leaves = [float(text.get("y")) for text in texts if text.get("text-anchor") is None]
-        assert len(leaves) == len(tree.labels)
-        assert min(b - a for a, b in zip(sorted(leaves), sorted(leaves)[1:], strict=False)) >= 20
-        assert "href" not in as_svg(tree)
-
-    def test_svg_escapes_names(self):
-        assert "&lt;b&gt; &amp; c" in as_svg(flat_tree(["a", "<b> & c"]))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from run_toys import smoothed
 
 from hiercls.cli.main import main
 from hiercls.verbs.report import findings
@@ -12,20 +13,7 @@ from hiercls.whole.runs import open_run
 from hiercls.wiring.registry import Registry
 from hiercls_plugins.smoothing.cohen_log import ABSTAINED, parse, read, render
 
-SMOOTHED = """
-name: smoothed
-data: {dataset: digits}
-threat: {norm: l2, budgets: [0.25]}
-networks:
-  flat:
-    architecture: {mlp: {hidden: [32]}}
-    trainer: {gaussian: {sigma: 0.5, schedule: {epochs: 6}}}
-    certifier: {smoothing: {draws: 200, select: 20, tile: 100}}
-tree: {groups: {low: [["0", "1"], ["2", "3", "4"]], high: ["5", "6", "7", "8", "9"]}}
-nodes: {all: {restrict: flat}}
-baseline: flat
-certify: {inputs: 60}
-"""
+SMOOTHED = smoothed(0.5, 6, "draws: 200, select: 20", 60)
 
 
 @pytest.fixture(scope="module")

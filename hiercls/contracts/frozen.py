@@ -18,7 +18,7 @@ def frozen(network: nn.Module, device: str | torch.device | None = None) -> nn.M
     for path, layer in network.named_modules():
         if isinstance(layer, torch.jit.ScriptModule):
             raise HierclsError(f"{path or 'the network'} is compiled by torch.jit; deploy the module itself")
-        for name, value in vars(layer).items():
+        for name, value in (*vars(layer).items(), *layer.named_buffers(recurse=False)):
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 place = f"{path}.{name}" if path else name
                 raise HierclsError(
