@@ -165,6 +165,14 @@ def test_a_replaced_method_of_a_layer_is_refused(method, function, certifier):
         certify(made, torch.rand(1, 1, 4, 4), certifier)
 
 
+@pytest.mark.parametrize("certifier", CERTIFIERS)
+def test_a_method_replaced_for_all_layers_of_a_kind_is_refused(certifier, monkeypatch):
+    monkeypatch.setattr(nn.Conv2d, "_conv_forward", circular)
+    made = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Flatten(), nn.Linear(16, 2))
+    with pytest.raises(HierclsError, match="Conv2d at '0' has a hook or a _conv_forward of its own"):
+        certify(made, torch.rand(1, 1, 4, 4), certifier)
+
+
 def test_a_method_of_a_users_own_module_may_be_replaced():
     made = Plain()
     made.extra = types.MethodType(lambda self: None, made)

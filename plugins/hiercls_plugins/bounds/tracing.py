@@ -140,6 +140,7 @@ def _refuse_hooks(network: nn.Module) -> None:
         raise HierclsError("bounds: a hook on all modules changes what layers compute; it cannot be bounded")
     for name, layer in network.named_modules():
         replaced = [known for known in vars(layer) if _is_method(type(layer), known)]
+        replaced += [known for known in ("forward", "_conv_forward") if _is_patched(type(layer), known)]
         if layer._forward_hooks or layer._forward_pre_hooks or replaced:
             place = f"{type(layer).__name__} at {name!r}"
             raise HierclsError(
@@ -150,6 +151,12 @@ def _refuse_hooks(network: nn.Module) -> None:
 def _is_method(kind: type[nn.Module], name: str) -> bool:
     """Whether a trace passes over this method; of a module that is not a rule's own, only `forward` is."""
     return callable(getattr(kind, name, None)) and (name == "forward" or kind in LAYERS)
+
+
+def _is_patched(kind: type[nn.Module], name: str) -> bool:
+    """Whether a method of torch's own layers was replaced for all of them."""
+    method = getattr(kind, name, None)
+    return kind in LAYERS and method is not None and not str(method.__module__).startswith("torch.")
 
 
 def _refuse_own_calls(network: nn.Module) -> None:
